@@ -1,0 +1,18 @@
+# thaw_flags: what every unit of ours is compiled with.
+option(THAW_WERROR "Warnings are errors" ON)
+set(THAW_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize spells them: address,undefined or thread")
+
+add_library(thaw_flags INTERFACE)
+target_compile_options(thaw_flags INTERFACE
+  -Wall -Wextra -Wconversion -Wno-sign-conversion
+  -ffp-contract=off     # one result: fused only where the source says fma
+  -fno-math-errno)
+if(THAW_WERROR)
+  target_compile_options(thaw_flags INTERFACE -Werror)
+endif()
+if(THAW_SANITIZE)
+  add_compile_options(-fsanitize=${THAW_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${THAW_SANITIZE})
+endif()
+find_package(Threads REQUIRED)
+target_link_libraries(thaw_flags INTERFACE Threads::Threads)

@@ -1,0 +1,38 @@
+# The library of one folder, and the only other modules that it may include. The compiler enforces
+# it: a module finds its own headers and those of DEPS (and what these need), and no others.
+#   thaw_module(handler/text SOURCES a.cc b.cc DEPS base SYSTEM utf8proc)
+# makes the target thaw_handler_text. SOURCES are relative to the folder. SYSTEM: outside libraries.
+function(thaw_module folder)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPS;SYSTEM")
+  string(REPLACE "/" "_" name ${folder})
+  set(root ${PROJECT_BINARY_DIR}/roots/${name})
+  get_filename_component(parent ${root}/${folder} DIRECTORY)
+  file(MAKE_DIRECTORY ${parent})
+  if(NOT EXISTS ${root}/${folder})
+    file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${root}/${folder} SYMBOLIC)
+  endif()
+  list(TRANSFORM arg_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/${folder}/)
+  list(TRANSFORM arg_DEPS REPLACE "/" "_")
+  list(TRANSFORM arg_DEPS PREPEND thaw_)
+  add_library(thaw_${name} STATIC ${arg_SOURCES})
+  target_include_directories(thaw_${name} PUBLIC ${root})
+  target_link_libraries(thaw_${name} PUBLIC ${arg_DEPS} PRIVATE thaw_flags ${arg_SYSTEM})
+endfunction()
+
+# A GoogleTest program: every source, the modules it tests, and the label that ctest knows it by
+# (unit, format, golden, layering, end-to-end, fuzz-smoke). One ctest entry a program: its cases run
+# in one process, which is what keeps the suite short.
+#   thaw_test(base_tests SOURCES base/result_test.cc DEPS base LABEL unit)
+function(thaw_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL;TIMEOUT" "SOURCES;DEPS;SYSTEM")
+  list(TRANSFORM arg_DEPS REPLACE "/" "_")
+  list(TRANSFORM arg_DEPS PREPEND thaw_)
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} thaw_flags thaw_gtest ${arg_SYSTEM})
+  target_compile_definitions(${name} PRIVATE THAW_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${name} COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:${name}>)
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
