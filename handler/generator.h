@@ -1,0 +1,62 @@
+// What an invocation asks of a model, and what it gets: the seam between the shapes of requests and
+// the model behind them, so that each can be tested without the other.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "handler/text/chat_template.h"
+#include "handler/text/sampler.h"
+
+namespace thaw::handler {
+
+struct GenerationRequest {
+  // A raw prompt (no chat template; special tokens not recognised) or a conversation.
+  std::variant<std::string, std::vector<text::Message>> prompt;
+  std::optional<std::uint32_t> max_tokens;  // absent: until the context is full
+  text::SamplerOptions sampling;
+  std::vector<std::string> stop;
+  std::optional<bool> enable_thinking;
+  std::optional<Clock::Monotonic> deadline;  // generation ends before it
+  std::uint32_t top_logprobs = 0;
+  bool logprobs = false;
+};
+
+enum class FinishReason : unsigned char { kStop, kLength, kDeadline, kCancelled };
+std::string_view name_of(FinishReason reason);  // "stop", "length", "deadline", "cancelled"
+
+struct Usage {
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t completion_tokens = 0;
+  std::uint32_t cached_tokens = 0;  // of the prompt, restored from a prefix
+};
+
+struct Generation {
+  FinishReason finish_reason = FinishReason::kStop;
+  Usage usage;
+  std::vector<text::Token> tokens;  // generated ids, without the end token
+  std::chrono::nanoseconds tokenise{}, prefill{}, decode{};
+};
+
+// Called with each run of finished text, in order; returns false to cancel.
+using TextSink = std::function<bool(std::string_view text)>;
+
+// Thread-safe or not as the implementation says.
+class Generator {
+ public:
+  virtual ~Generator() = default;
+  // Errors: kInvalid  the request (a template that refuses it, an option out of range)
+  //         kLimit    the prompt does not fit the context; names both lengths
+  //         kCorrupt  a logit that is not finite
+  virtual Result<Generation> generate(const GenerationRequest& request, const TextSink& sink) = 0;
+  virtual std::string_view model_name() const = 0;
+  virtual std::uint32_t context_tokens() const = 0;
+};
+
+}  // namespace thaw::handler
