@@ -39,7 +39,7 @@ struct KvShape {
   std::uint32_t key_dim = 0;    // any size > 0
   std::uint32_t value_dim = 0;  // any size > 0
 
-  std::size_t value_stride() const { return (value_dim + 15u) & ~std::size_t{15}; }
+  constexpr std::size_t value_stride() const { return (value_dim + 15u) & ~std::size_t{15}; }
   std::size_t key_bytes() const { return std::size_t{2} * kv_heads * kKvBlockPositions * key_dim; }
   std::size_t value_bytes() const {
     return std::size_t{2} * kv_heads * kKvBlockPositions * value_stride();
