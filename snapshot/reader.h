@@ -30,8 +30,8 @@ class Reader {
   // Maps `path` and checks its header and directory. Touches no section, so the cost does not grow
   // with the size of the model.
   // Errors: kNotFound     no such file
-  //         kUnsupported  another format version
-  //         kCorrupt      bad magic, checksum, size, order or section bounds
+  //         kUnsupported  another format version, or a section with flags that this build lacks
+  //         kCorrupt      bad magic, checksum, size, order, names or section bounds
   //         kIo           the map failed
   static Result<std::unique_ptr<Reader>> open(Files& files, const std::string& path);
 
@@ -47,8 +47,8 @@ class Reader {
   std::uint64_t file_bytes() const;
   std::uint16_t version_minor() const;
 
-  // Reads every byte: every granule's checksum, every padding byte. Errors: kCorrupt, naming the
-  // granule and the section it lies in.
+  // Reads every byte that open() did not: every granule's checksum, every padding byte. Errors:
+  // kCorrupt, naming the granule and the section it lies in.
   Result<Done> verify() const;
 
  private:
