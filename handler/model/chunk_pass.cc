@@ -1,0 +1,301 @@
+#include "handler/model/chunk_pass.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "kernels/pack.h"
+
+namespace thaw::model {
+namespace {
+
+using kernels::Activations;
+using kernels::Matrix;
+
+// Rows whose logits are computed at once: the output matrix is read once for them, and the buffer
+// stays small (4 * 152k * 4 bytes = 2.4 MB).
+constexpr std::size_t kLogitsRows = 4;
+// What one thread's partial attention results may take before tokens are taken in smaller tiles.
+constexpr std::size_t kPartialFloatsMax = 128 << 10;
+constexpr std::size_t kTileTokensMax = 16;
+// Parallel tasks a product is cut in, per thread: enough to even out, few enough to be cheap.
+constexpr std::size_t kTasksPerThread = 16;
+
+}  // namespace
+
+std::byte* AlignedBuffer::bytes(std::size_t count) {
+  if (count > size_) {
+    const std::size_t rounded = round_up(count, 64);
+    block_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
+    THAW_CHECK(block_ != nullptr);
+    size_ = rounded;
+  }
+  return block_.get();
+}
+
+ChunkPass::ChunkPass(Engine& engine, std::span<const Segment> segments)
+    : engine_(engine),
+      plan_(engine.plan_),
+      set_(engine.set_),
+      pool_(engine.pool_),
+      scratch_(*engine.scratch_),
+      segments_(segments) {
+  for (const Segment& segment : segments) rows_ += segment.tokens.size();
+}
+
+void ChunkPass::run() {
+  const Config& c = plan_.config;
+  scratch_.x.floats(rows_ * c.dim);
+  scratch_.h.floats(rows_ * c.dim);
+  embed();
+  prepare_rope();
+  for (std::uint32_t i = 0; i < c.layers; ++i) layer(i);
+}
+
+void ChunkPass::embed() {
+  const Config& c = plan_.config;
+  float* x = scratch_.x.floats(rows_ * c.dim);
+  const std::size_t row_bytes = plan_.embedding_rows.size() / c.vocabulary;
+  for (const Segment& segment : segments_) {
+    for (std::size_t t = 0; t < segment.tokens.size(); ++t) {
+      const std::span<float> to(x + (segment.first_row + t) * c.dim, c.dim);
+      if (plan_.embedding_rows.empty()) {
+        kernels::dequantise_row(plan_.tied_embedding, segment.tokens[t], to);
+      } else {
+        kernels::dequantise_row(
+            plan_.embedding_kind,
+            plan_.embedding_rows.subspan(segment.tokens[t] * row_bytes, row_bytes), to);
+      }
+    }
+  }
+}
+
+void ChunkPass::prepare_rope() {
+  const std::size_t pairs = plan_.config.rope_pairs;
+  float* cosine = scratch_.cosine.floats(rows_ * pairs + 1);
+  float* sine = scratch_.sine.floats(rows_ * pairs + 1);
+  std::vector<std::uint32_t> phases(pairs);
+  for (const Segment& segment : segments_) {
+    for (std::size_t t = 0; t < segment.tokens.size(); ++t) {
+      const auto position = static_cast<std::uint32_t>(segment.first_position + t);
+      for (std::size_t p = 0; p < pairs; ++p) {
+        phases[p] = kernels::phase_at(plan_.rope_turns[p], position);
+      }
+      const std::size_t at = (segment.first_row + t) * pairs;
+      kernels::cos_sin(phases, cosine + at, sine + at);
+      for (std::size_t p = 0; p < pairs; ++p) {
+        cosine[at + p] *= plan_.config.rope_factor;
+        sine[at + p] *= plan_.config.rope_factor;
+      }
+    }
+  }
+}
+
+void ChunkPass::layer(std::uint32_t index) {
+  const Config& c = plan_.config;
+  const LayerPlan& layer = plan_.layers[index];
+  const std::size_t query_cols = std::size_t{c.heads} * c.head_dim;
+  const std::size_t key_cols = std::size_t{c.kv_heads} * c.head_dim;
+  const std::size_t value_cols = std::size_t{c.kv_heads} * c.value_dim;
+  const std::size_t attended_cols = std::size_t{c.heads} * c.value_dim;
+  float* h = scratch_.h.floats(rows_ * c.dim);
+
+  norm_and_pack(layer.attention_norm, /*residual=*/index > 0);
+  multiply({{{&layer.query, scratch_.query.floats(rows_ * query_cols)},
+             {&layer.key, scratch_.key.floats(rows_ * key_cols)},
+             {&layer.value, scratch_.value.floats(rows_ * value_cols)}}},
+           h, c.dim, rows_);
+  attention_inputs(index);
+  attend(index);
+  const float* attended = scratch_.attended.floats(rows_ * attended_cols);
+  pack_rows(attended, attended_cols);
+  multiply({{{&layer.attention_output, h}}}, attended, attended_cols, rows_);
+
+  norm_and_pack(layer.feed_forward_norm, /*residual=*/true);
+  float* gate = scratch_.gate.floats(rows_ * c.ffn_dim);
+  float* up = scratch_.up.floats(rows_ * c.ffn_dim);
+  multiply({{{&layer.gate, gate}, {&layer.up, up}}}, h, c.dim, rows_);
+  pool_.run(rows_, [&](std::size_t row, unsigned) {
+    const std::size_t at = row * c.ffn_dim;
+    set_.silu_mul(gate + at, up + at, gate + at, c.ffn_dim);
+  });
+  pack_rows(gate, c.ffn_dim);
+  multiply({{{&layer.down, h}}}, gate, c.ffn_dim, rows_);
+}
+
+void ChunkPass::norm_and_pack(const float* weight, bool residual) {
+  const Config& c = plan_.config;
+  float* x = scratch_.x.floats(rows_ * c.dim);
+  float* h = scratch_.h.floats(rows_ * c.dim);
+  const bool packs = c.dim % kernels::kGroupCols == 0;
+  std::byte* packed = packs ? scratch_.packed.bytes(set_.packed_bytes(rows_, c.dim)) : nullptr;
+  const Activations in{h, c.dim, rows_, c.dim, nullptr};
+  const std::size_t block = set_.token_block;
+  pool_.run((rows_ + block - 1) / block, [&](std::size_t task, unsigned) {
+    const std::size_t end = std::min(rows_, (task + 1) * block);
+    for (std::size_t row = task * block; row < end; ++row) {
+      if (residual) set_.add(x + row * c.dim, h + row * c.dim, c.dim);
+      set_.rms_norm(x + row * c.dim, weight, c.rms_epsilon, c.dim, h + row * c.dim);
+    }
+    if (packs) set_.pack(in, task, task + 1, packed);
+  });
+}
+
+void ChunkPass::pack_rows(const float* rows, std::size_t cols) {
+  if (cols % kernels::kGroupCols != 0) return;  // only float kinds have such inputs
+  std::byte* packed = scratch_.packed.bytes(set_.packed_bytes(rows_, cols));
+  const Activations in{rows, cols, rows_, cols, nullptr};
+  const std::size_t block = set_.token_block;
+  pool_.run((rows_ + block - 1) / block,
+            [&](std::size_t task, unsigned) { set_.pack(in, task, task + 1, packed); });
+}
+
+void ChunkPass::multiply(std::span<const Product> products, const float* x, std::size_t cols,
+                         std::size_t rows) {
+  const Activations in{x, cols, rows, cols,
+                       cols % kernels::kGroupCols == 0 ? scratch_.packed.bytes(0) : nullptr};
+  std::size_t panels = 0;
+  std::size_t scratch_bytes = 0;
+  for (const Product& product : products) {
+    panels += product.matrix->panel_count();
+    scratch_bytes =
+        std::max(scratch_bytes, set_.scratch_bytes(product.matrix->kind, cols, rows));
+  }
+  for (Engine::Scratch::PerThread& thread : scratch_.threads) thread.matmul.bytes(scratch_bytes);
+  const std::size_t step = std::max<std::size_t>(1, panels / (pool_.threads() * kTasksPerThread));
+  pool_.run((panels + step - 1) / step, [&](std::size_t task, unsigned thread) {
+    std::byte* scratch = scratch_.threads[thread].matmul.bytes(0);
+    std::size_t begin = task * step;
+    std::size_t left = std::min(step, panels - begin);
+    for (const Product& product : products) {
+      const std::size_t count = product.matrix->panel_count();
+      if (begin < count) {
+        const std::size_t take = std::min(left, count - begin);
+        set_.matmul(*product.matrix, begin, begin + take, in, product.y, product.matrix->rows,
+                    scratch);
+        left -= take;
+        begin += take;
+        if (left == 0) return;
+      }
+      begin -= count;
+    }
+  });
+}
+
+void ChunkPass::attention_inputs(std::uint32_t index) {
+  const Config& c = plan_.config;
+  const LayerPlan& layer = plan_.layers[index];
+  const kernels::KvShape shape = plan_.kv_shape();
+  const std::size_t query_cols = std::size_t{c.heads} * c.head_dim;
+  const std::size_t key_cols = std::size_t{c.kv_heads} * c.head_dim;
+  const std::size_t value_cols = std::size_t{c.kv_heads} * c.value_dim;
+  float* queries = scratch_.query.floats(0);
+  float* keys = scratch_.key.floats(0);
+  float* values = scratch_.value.floats(0);
+  const float* cosine = scratch_.cosine.floats(0);
+  const float* sine = scratch_.sine.floats(0);
+
+  const auto heads = [&](float* x, std::size_t count, const float* norm, std::size_t row) {
+    for (std::size_t head = 0; head < count; ++head, x += c.head_dim) {
+      if (norm != nullptr) set_.rms_norm(x, norm, c.rms_epsilon, c.head_dim, x);
+      set_.rope(x, cosine + row * c.rope_pairs, sine + row * c.rope_pairs, c.rope_pairs,
+                c.rope_interleaved != 0);
+    }
+  };
+  for (const Segment& segment : segments_) {
+    pool_.run(segment.tokens.size(), [&](std::size_t token, unsigned) {
+      const std::size_t row = segment.first_row + token;
+      float* q = queries + row * query_cols;
+      float* k = keys + row * key_cols;
+      float* v = values + row * value_cols;
+      if (layer.query_bias != nullptr) set_.add(q, layer.query_bias, query_cols);
+      if (layer.key_bias != nullptr) set_.add(k, layer.key_bias, key_cols);
+      if (layer.value_bias != nullptr) set_.add(v, layer.value_bias, value_cols);
+      heads(q, c.heads, layer.query_norm, row);
+      heads(k, c.kv_heads, layer.key_norm, row);
+      const auto position = static_cast<std::uint32_t>(segment.first_position + token);
+      set_.store_kv(shape, k, v, position, segment.session->block_at(index, position));
+    });
+  }
+}
+
+void ChunkPass::attend(std::uint32_t index) {
+  const Config& c = plan_.config;
+  scratch_.attended.floats(rows_ * c.heads * c.value_dim);
+  const std::size_t heads_per_kv = c.heads / c.kv_heads;
+  const std::size_t per_query = kernels::partial_floats(plan_.kv_shape());
+  for (const Segment& segment : segments_) {
+    const std::size_t tokens = segment.tokens.size();
+    const std::size_t splits =
+        (segment.first_position + tokens - 1) / kernels::kSplitPositions + 1;
+    const std::size_t tile = std::clamp<std::size_t>(
+        kPartialFloatsMax / (splits * heads_per_kv * per_query), 1, kTileTokensMax);
+    const std::size_t tiles = (tokens + tile - 1) / tile;
+    pool_.run(tiles * c.kv_heads, [&](std::size_t task, unsigned thread) {
+      const std::size_t begin = task / c.kv_heads * tile;
+      attend_tile(index, segment, static_cast<std::uint32_t>(task % c.kv_heads), begin,
+                  std::min(tokens, begin + tile), thread);
+    });
+  }
+}
+
+void ChunkPass::attend_tile(std::uint32_t index, const Segment& segment, std::uint32_t kv_head,
+                            std::size_t begin, std::size_t end, unsigned thread) {
+  const Config& c = plan_.config;
+  const kernels::KvShape shape = plan_.kv_shape();
+  const std::uint32_t heads_per_kv = c.heads / c.kv_heads;
+  const std::size_t query_cols = std::size_t{c.heads} * c.head_dim;
+  const std::size_t attended_cols = std::size_t{c.heads} * c.value_dim;
+  const std::size_t row = segment.first_row + begin;
+  kernels::Queries queries;
+  queries.q = scratch_.query.floats(0) + row * query_cols + kv_head * heads_per_kv * c.head_dim;
+  queries.stride = query_cols;
+  queries.tokens = static_cast<std::uint32_t>(end - begin);
+  queries.heads = heads_per_kv;
+  queries.kv_head = kv_head;
+  queries.first_position = segment.first_position + static_cast<std::uint32_t>(begin);
+  queries.scale = c.attention_scale;
+  queries.blocks = segment.session->table(index);
+
+  Engine::Scratch::PerThread& mine = scratch_.threads[thread];
+  const std::size_t split_floats = queries.count() * kernels::partial_floats(shape);
+  float* partials = mine.partials.floats(queries.splits() * split_floats);
+  std::byte* scratch = mine.attend.bytes(set_.attend_scratch_bytes(shape, queries.count()));
+  for (std::uint32_t split = 0; split < queries.splits(); ++split) {
+    set_.attend_split(shape, queries, split, partials + split * split_floats, scratch);
+  }
+  set_.attend_merge(shape, queries, partials,
+                    scratch_.attended.floats(0) + row * attended_cols +
+                        kv_head * heads_per_kv * c.value_dim,
+                    attended_cols);
+}
+
+Result<Done> ChunkPass::logits(
+    std::span<const std::size_t> rows,
+    const std::function<Result<Done>(std::size_t, std::span<const float>)>& sink) {
+  const Config& c = plan_.config;
+  float* x = scratch_.x.floats(0);
+  float* h = scratch_.h.floats(0);
+  float* out = scratch_.logits.floats(kLogitsRows * c.vocabulary);
+  for (std::size_t at = 0; at < rows.size(); at += kLogitsRows) {
+    const auto some = rows.subspan(at, std::min(kLogitsRows, rows.size() - at));
+    float* normed = scratch_.query.floats(kLogitsRows * c.dim);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      // The last layer's product still waits in h.
+      float* sum = normed + i * c.dim;
+      std::memcpy(sum, x + some[i] * c.dim, c.dim * sizeof(float));
+      set_.add(sum, h + some[i] * c.dim, c.dim);
+      set_.rms_norm(sum, plan_.output_norm, c.rms_epsilon, c.dim, sum);
+    }
+    const std::size_t all_rows = std::exchange(rows_, some.size());
+    pack_rows(normed, c.dim);
+    rows_ = all_rows;
+    multiply({{{&plan_.output, out}}}, normed, c.dim, some.size());
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      THAW_TRY_DO(sink(some[i], {out + i * c.vocabulary, c.vocabulary}));
+    }
+  }
+  return Done{};
+}
+
+}  // namespace thaw::model

@@ -1,0 +1,101 @@
+// One chunk of tokens through the whole model: the forward pass itself. Internal to engine.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "handler/model/engine.h"
+
+namespace thaw::model {
+
+// 64-byte aligned memory that grows when asked for more and keeps no contents when it does.
+class AlignedBuffer {
+ public:
+  std::byte* bytes(std::size_t count);
+  float* floats(std::size_t count) {
+    return reinterpret_cast<float*>(bytes(count * sizeof(float)));
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* block) const { std::free(block); }
+  };
+  std::unique_ptr<std::byte, Free> block_;
+  std::size_t size_ = 0;
+};
+
+// Consecutive tokens of one session in a chunk.
+struct Segment {
+  Session* session = nullptr;
+  std::span<const Token> tokens;
+  std::size_t first_row = 0;         // of the chunk's rows
+  std::uint32_t first_position = 0;  // in the session
+};
+
+// Memory that chunks reuse. Shapes in floats, rows are tokens of the chunk.
+struct Engine::Scratch {
+  AlignedBuffer x;         // [rows, dim]                   the residual stream
+  AlignedBuffer h;         // [rows, max(dim, ...)]         normed input, then a product's output
+  AlignedBuffer query;     // [rows, heads * head_dim]
+  AlignedBuffer key;       // [rows, kv_heads * head_dim]
+  AlignedBuffer value;     // [rows, kv_heads * value_dim]
+  AlignedBuffer attended;  // [rows, heads * value_dim]
+  AlignedBuffer gate;      // [rows, ffn_dim]
+  AlignedBuffer up;        // [rows, ffn_dim]
+  AlignedBuffer packed;    // what KernelSet::pack writes, for the widest input
+  AlignedBuffer cosine;    // [rows, rope_pairs]
+  AlignedBuffer sine;      // [rows, rope_pairs]
+  AlignedBuffer logits;    // [kLogitsRows, vocabulary]
+  struct PerThread {
+    AlignedBuffer matmul;
+    AlignedBuffer partials;
+    AlignedBuffer attend;
+  };
+  std::vector<PerThread> threads;
+};
+
+class ChunkPass {
+ public:
+  // Precondition: room is reserved in every session.
+  ChunkPass(Engine& engine, std::span<const Segment> segments);
+
+  // Runs all layers; the residual stream is then ready for logits().
+  void run();
+  // The logits of some rows of the chunk, in order, through `sink`(row, logits).
+  Result<Done> logits(std::span<const std::size_t> rows,
+                      const std::function<Result<Done>(std::size_t, std::span<const float>)>& sink);
+
+ private:
+  struct Product {
+    const kernels::Matrix* matrix;
+    float* y;
+  };
+
+  void embed();
+  void prepare_rope();
+  void layer(std::uint32_t index);
+  void attention_inputs(std::uint32_t index);
+  void attend(std::uint32_t index);
+  void attend_tile(std::uint32_t index, const Segment& segment, std::uint32_t kv_head,
+                   std::size_t begin, std::size_t end, unsigned thread);
+  // x += h where `residual`, then h = rms_norm(x), packed for quantised matrices.
+  void norm_and_pack(const float* weight, bool residual);
+  void pack_rows(const float* rows, std::size_t cols);
+  // Several products of the same input in one parallel step; y rows are as wide as the matrix.
+  void multiply(std::span<const Product> products, const float* x, std::size_t cols,
+                std::size_t rows);
+
+  Engine& engine_;
+  const Plan& plan_;
+  const kernels::KernelSet& set_;
+  ThreadPool& pool_;
+  Engine::Scratch& scratch_;
+  std::span<const Segment> segments_;
+  std::size_t rows_ = 0;
+};
+
+}  // namespace thaw::model
