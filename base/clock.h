@@ -12,8 +12,8 @@ class Clock {
   using Wall = std::chrono::system_clock::time_point;
 
   virtual ~Clock() = default;
-  virtual Monotonic now() const = 0;   // never goes back; for durations and deadlines
-  virtual Wall wall_now() const = 0;   // for what people and platforms call a time
+  virtual Monotonic now() const = 0;  // never goes back; for durations and deadlines
+  virtual Wall wall_now() const = 0;  // for what people and platforms call a time
   virtual void sleep_until(Monotonic when) = 0;
 };
 

@@ -50,13 +50,14 @@ struct DirectoryEntry {
 };
 
 // Thread-safe. Every error is kNotFound (no such file or directory) or kIo, and names the path.
+// Only regular files are mapped, opened and replaced; a link is followed.
 class Files {
  public:
   virtual ~Files() = default;
   virtual Result<std::unique_ptr<Mapping>> map(const std::string& path) = 0;
   virtual Result<std::unique_ptr<ReadFile>> open(const std::string& path) = 0;
   virtual Result<std::unique_ptr<WriteFile>> create(const std::string& path) = 0;
-  // Sorted by name.
+  // Sorted by name. Errors: also kLimit, over a million entries.
   virtual Result<std::vector<DirectoryEntry>> list(const std::string& directory) = 0;
   virtual Result<DirectoryEntry> stat(const std::string& path) = 0;
 };

@@ -2,6 +2,7 @@
 // Not for secrets.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -12,11 +13,11 @@ class Random {
  public:
   explicit Random(std::uint64_t seed);
 
-  std::uint64_t next();                        // uniform over all 64-bit values
-  std::uint64_t below(std::uint64_t bound);    // uniform in [0, bound), unbiased; bound > 0
-  double unit();                               // uniform in [0, 1), 53 bits
-  float symmetric();                           // uniform in [-1, 1)
-  float normal();                              // mean 0, deviation about 1 (sum of twelve uniforms)
+  std::uint64_t next();                      // uniform over all 64-bit values
+  std::uint64_t below(std::uint64_t bound);  // uniform in [0, bound), unbiased; bound > 0
+  double unit();                             // uniform in [0, 1), 53 bits
+  float symmetric();                         // uniform in [-1, 1)
+  float normal();                            // mean 0, deviation about 1 (sum of twelve uniforms)
   std::vector<float> floats(std::size_t count);  // symmetric()
 
  private:

@@ -9,7 +9,8 @@
 
 namespace thaw {
 
-// What kind of failure it was; the message says the rest. Callers branch on the code, never on text.
+// What kind of failure it was; the message says the rest. Callers branch on the code, never on
+// text.
 enum class Code : unsigned char {
   kInvalid,      // the caller's input is wrong: a bad request, option, template, config
   kNotFound,     // no such file, section, function
@@ -43,10 +44,10 @@ class [[nodiscard]] Result {
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
   template <class U>
-    requires(std::is_convertible_v<U &&, T> && !std::is_same_v<std::remove_cvref_t<U>, Error> &&
-             !std::is_same_v<std::remove_cvref_t<U>, T> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Result<T>>)
-  Result(U&& value)  // NOLINT: implicit
+  requires(std::is_convertible_v<U&&, T> && !std::is_same_v<std::remove_cvref_t<U>, Error> &&
+           !std::is_same_v<std::remove_cvref_t<U>, T> &&
+           !std::is_same_v<std::remove_cvref_t<U>, Result<T>>)
+      Result(U&& value)  // NOLINT: implicit
       : state_(std::in_place_index<0>, std::forward<U>(value)) {}
 
   bool has_value() const { return state_.index() == 0; }
@@ -76,14 +77,14 @@ inline Error fail(Code code, std::string message) { return Error{code, std::move
 }  // namespace thaw
 
 // Binds `name` to the value of a Result expression, or returns its error from this function.
-#define THAW_TRY(name, ...)                                              \
-  auto name##_result = (__VA_ARGS__);                                    \
+#define THAW_TRY(name, ...)                                                \
+  auto name##_result = (__VA_ARGS__);                                      \
   if (!name##_result.has_value()) return std::move(name##_result).error(); \
   auto& name = *name##_result
 
 // Evaluates a Result expression for its effect, or returns its error from this function.
-#define THAW_TRY_DO(...)                                             \
-  do {                                                               \
-    auto thaw_try_result = (__VA_ARGS__);                            \
+#define THAW_TRY_DO(...)                                                         \
+  do {                                                                           \
+    auto thaw_try_result = (__VA_ARGS__);                                        \
     if (!thaw_try_result.has_value()) return std::move(thaw_try_result).error(); \
   } while (false)

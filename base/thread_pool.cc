@@ -1,0 +1,193 @@
+#include "base/thread_pool.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+
+namespace thaw {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+// How long a thread spins before it parks. Steps of a forward pass follow each other within some
+// microseconds; a park and a wake cost five to fifty.
+constexpr std::chrono::nanoseconds kSpinMax{50'000};
+// A spin that ends in a park was wasted, and halves the next one; below this it is not worth it.
+constexpr std::chrono::nanoseconds kSpinMin{500};
+constexpr int kPausesPerLook = 16;  // between looks at the clock, which cost more than a pause
+constexpr std::size_t kCacheLine = 64;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("isb" ::: "memory");  // what others call yield is a no-op on these cores
+#endif
+}
+
+// Sleeps while `word` is `expected`; may return early, so the caller looks again.
+void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) {
+  ::syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, expected, nullptr, nullptr, 0);
+}
+
+void futex_wake(std::atomic<std::uint32_t>& word, int count) {
+  ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
+}
+
+// A thread's patience: how long it spins now, learnt from how its last spins ended. On a machine
+// with fewer processors than threads spinning takes time from the thread that is waited for, and
+// there this soon falls to its minimum.
+class Patience {
+ public:
+  // Spins until `ready()`, false where patience ran out first.
+  template <class Ready>
+  bool spin_until(const Ready& ready) {
+    const auto until = SteadyClock::now() + spin_;
+    do {
+      for (int i = 0; i < kPausesPerLook; ++i) {
+        if (ready()) {
+          spin_ = std::min(kSpinMax, spin_ + spin_ / 4);
+          return true;
+        }
+        pause();
+      }
+    } while (SteadyClock::now() < until);
+    spin_ = std::max(kSpinMin, spin_ / 2);
+    return false;
+  }
+
+ private:
+  std::chrono::nanoseconds spin_ = kSpinMax;
+};
+
+}  // namespace
+
+// How a loop is shared. run() writes `work` and `tasks`, then the count of tasks not yet claimed.
+// Whoever takes one off that count has claimed a task; the loop cannot end before the task is
+// reported in `unfinished`, so what it reads after the claim is this loop's, however late it came.
+struct ThreadPool::State {
+  alignas(kCacheLine) std::atomic<std::int64_t> unclaimed{0};  // below 0: claims that came too late
+  alignas(kCacheLine) std::atomic<std::int64_t> unfinished{0};
+  alignas(kCacheLine) std::atomic<std::uint32_t> epoch{0};  // loops so far; what workers park on
+  std::atomic<std::uint32_t> parked_workers{0};
+  std::atomic<std::uint32_t> caller_parked{0};
+  std::atomic<bool> stopping{false};
+  const std::function<void(std::size_t, unsigned)>* work = nullptr;
+  std::int64_t tasks = 0;
+  Patience caller_patience;
+  std::vector<std::thread> workers;
+
+  // Claims tasks and does them until there are none; returns how many it did.
+  std::int64_t work_on(unsigned thread) {
+    std::int64_t done = 0;
+    while (unclaimed.load(std::memory_order_relaxed) > 0) {
+      const std::int64_t left = unclaimed.fetch_sub(1, std::memory_order_acq_rel);
+      if (left <= 0) break;
+      (*work)(static_cast<std::size_t>(tasks - left), thread);
+      ++done;
+    }
+    return done;
+  }
+
+  void report(std::int64_t done) {
+    if (done == 0) return;
+    if (unfinished.fetch_sub(done, std::memory_order_seq_cst) != done) return;
+    // The last one. The caller may be gone already; then this wakes its next wait for nothing.
+    if (caller_parked.load(std::memory_order_seq_cst) != 0) {
+      caller_parked.store(0, std::memory_order_seq_cst);
+      futex_wake(caller_parked, 1);
+    }
+  }
+
+  void worker_main(unsigned thread) {
+    Patience patience;
+    const auto called = [&] {
+      return unclaimed.load(std::memory_order_relaxed) > 0 ||
+             stopping.load(std::memory_order_relaxed);
+    };
+    while (!stopping.load(std::memory_order_acquire)) {
+      report(work_on(thread));
+      if (patience.spin_until(called)) continue;
+      // A loop that starts after this look changes the epoch, so that the wait returns at once; one
+      // that started before it is seen by called().
+      const std::uint32_t seen = epoch.load(std::memory_order_seq_cst);
+      parked_workers.fetch_add(1, std::memory_order_seq_cst);
+      if (!called()) futex_wait(epoch, seen);
+      parked_workers.fetch_sub(1, std::memory_order_seq_cst);
+    }
+  }
+
+  void wake_workers(std::int64_t wanted) {
+    epoch.fetch_add(1, std::memory_order_seq_cst);
+    const auto parked = static_cast<std::int64_t>(parked_workers.load(std::memory_order_seq_cst));
+    if (parked > 0) futex_wake(epoch, static_cast<int>(std::min(parked, wanted)));
+  }
+
+  void wait_for_the_rest() {
+    const auto all_done = [&] { return unfinished.load(std::memory_order_acquire) == 0; };
+    if (all_done() || caller_patience.spin_until(all_done)) return;
+    for (;;) {
+      caller_parked.store(1, std::memory_order_seq_cst);
+      if (unfinished.load(std::memory_order_seq_cst) == 0) break;
+      futex_wait(caller_parked, 1);
+    }
+    caller_parked.store(0, std::memory_order_relaxed);
+  }
+};
+
+ThreadPool::ThreadPool(unsigned threads) : state_(std::make_unique<State>()) {
+  THAW_CHECK(threads >= 1 && threads <= kThreadsMax);
+  // Workers take no signals: these belong to main's thread, whose waits they are to interrupt.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  state_->workers.reserve(threads - 1);
+  try {
+    for (unsigned thread = 1; thread < threads; ++thread) {
+      state_->workers.emplace_back([state = state_.get(), thread] { state->worker_main(thread); });
+    }
+  } catch (const std::system_error&) {
+    // The system lends no more threads: slower, but right.
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+ThreadPool::~ThreadPool() {
+  state_->stopping.store(true, std::memory_order_seq_cst);
+  state_->wake_workers(kThreadsMax);
+  for (std::thread& worker : state_->workers) worker.join();
+}
+
+unsigned ThreadPool::threads() const { return static_cast<unsigned>(state_->workers.size()) + 1; }
+
+void ThreadPool::run(std::size_t tasks,
+                     const std::function<void(std::size_t task, unsigned thread)>& work) {
+  State& state = *state_;
+  if (tasks <= 1 || state.workers.empty()) {
+    for (std::size_t task = 0; task < tasks; ++task) work(task, 0);
+    return;
+  }
+  const auto count = static_cast<std::int64_t>(tasks);
+  state.work = &work;
+  state.tasks = count;
+  state.unfinished.store(count, std::memory_order_relaxed);
+  state.unclaimed.store(count, std::memory_order_seq_cst);
+  state.wake_workers(count - 1);
+  state.report(state.work_on(0));
+  state.wait_for_the_rest();
+}
+
+}  // namespace thaw
