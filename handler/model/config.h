@@ -4,8 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include "base/result.h"
 
 namespace thaw::model {
 
@@ -45,6 +48,11 @@ struct Config {  // start of section kModel; u64 rope_turns[rope_pairs] follow i
 };
 static_assert(sizeof(Config) == 128);
 
+// Every size within its bounds, and those that must agree agreeing.
+// Errors: kUnsupported  another version of the model sections or of the arithmetic
+//         kCorrupt      naming the field, what was found and the bounds
+Result<Done> validate(const Config& config);
+
 // What a tensor is for. Values never change.
 enum class Role : std::uint32_t {
   kEmbedding = 1,   // [vocabulary, dim]; panels and the output matrix too where tied, else rows
@@ -69,6 +77,15 @@ enum class Role : std::uint32_t {
 std::string_view name_of(Role role);
 // "layers.3.key", "embedding": what tables and messages call a tensor.
 std::string tensor_name(Role role, std::uint32_t layer);
+
+// The shape that a config gives a tensor: rows and columns; vectors are one row. Nothing for a role
+// that this build does not know. Precondition: the sizes fit (plan.h checks).
+struct Shape {
+  std::uint32_t rows = 0;
+  std::uint32_t cols = 0;
+  bool is_vector = false;
+};
+std::optional<Shape> shape_of(const Config& config, Role role);
 
 enum class Layout : std::uint32_t { kPanels = 1, kRows = 2 };  // kernels/kind.h
 

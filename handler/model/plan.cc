@@ -1,6 +1,5 @@
 #include "handler/model/plan.h"
 
-#include <cmath>
 #include <string>
 
 #include "base/str.h"
@@ -14,46 +13,6 @@ using snapshot::SectionType;
 
 Error corrupt(std::string what) { return fail(Code::kCorrupt, cat("model plan: ", what)); }
 
-Result<Done> in_range(std::string_view name, std::uint64_t value, std::uint64_t low,
-                      std::uint64_t high) {
-  if (value >= low && value <= high) return Done{};
-  return corrupt(cat("'", name, "' is ", value, ", wanted ", low, " to ", high,
-                     "; the snapshot is damaged, freeze it anew"));
-}
-
-Result<Done> check_config(const Config& config) {
-  if (config.version != kModelVersion) {
-    return fail(Code::kUnsupported, cat("model plan: model section version ", config.version,
-                                        ", this build reads ", kModelVersion,
-                                        "; freeze the model anew"));
-  }
-  if (config.arithmetic_version != kernels::kArithmeticVersion) {
-    return fail(Code::kUnsupported,
-                cat("model plan: frozen for arithmetic version ", config.arithmetic_version,
-                    ", this build has ", kernels::kArithmeticVersion, "; freeze the model anew"));
-  }
-  THAW_TRY_DO(in_range("architecture", config.architecture, 1, 3));
-  THAW_TRY_DO(in_range("layers", config.layers, 1, kLayersMax));
-  THAW_TRY_DO(in_range("dim", config.dim, 1, kDimMax));
-  THAW_TRY_DO(in_range("heads", config.heads, 1, kHeadsMax));
-  THAW_TRY_DO(in_range("kv_heads", config.kv_heads, 1, config.heads));
-  THAW_TRY_DO(in_range("head_dim", config.head_dim, 1, kDimMax / config.heads));
-  THAW_TRY_DO(in_range("value_dim", config.value_dim, 1, kDimMax / config.heads));
-  THAW_TRY_DO(in_range("ffn_dim", config.ffn_dim, 1, kDimMax));
-  THAW_TRY_DO(in_range("vocabulary", config.vocabulary, 1, kVocabularyMax));
-  THAW_TRY_DO(in_range("context_tokens", config.context_tokens, 1, kContextMax));
-  THAW_TRY_DO(in_range("rope_pairs", config.rope_pairs, 0, config.head_dim / 2));
-  THAW_TRY_DO(in_range("rope_interleaved", config.rope_interleaved, 0, 1));
-  if (config.heads % config.kv_heads != 0) {
-    return corrupt(cat(config.heads, " heads, not a multiple of ", config.kv_heads, " kv heads"));
-  }
-  if (!std::isfinite(config.rope_factor) || !std::isfinite(config.attention_scale) ||
-      !std::isfinite(config.rms_epsilon) || config.rms_epsilon < 0) {
-    return corrupt("a scale or epsilon is not finite; freeze the model anew");
-  }
-  return Done{};
-}
-
 // Collects the tensor table's entries into a Plan, each checked against the shape its role wants.
 class Assembler {
  public:
@@ -61,72 +20,79 @@ class Assembler {
 
   Result<Done> add(const TensorEntry& entry) {
     const auto role = static_cast<Role>(entry.role);
-    const Config& c = plan_.config;
-    if (role == Role::kEmbedding) return add_embedding(entry);
-    if (role == Role::kOutputNorm) return vector(entry, c.dim, plan_.output_norm);
-    if (role == Role::kOutput) return matrix(entry, c.vocabulary, c.dim, plan_.output);
-    if (entry.layer >= c.layers) {
-      return corrupt(cat("tensor '", tensor_name(role, entry.layer), "', the model has ", c.layers,
+    const auto shape = shape_of(plan_.config, role);
+    if (!shape) return corrupt(cat("tensor role ", entry.role, ", unknown to this build"));
+    const bool in_layer = entry.role >= static_cast<std::uint32_t>(Role::kAttentionNorm);
+    if (entry.layer >= (in_layer ? plan_.config.layers : 1)) {
+      return corrupt(cat("tensor '", name(entry), "', the model has ", plan_.config.layers,
                          " layers"));
     }
-    return add_to_layer(entry, role, plan_.layers[entry.layer]);
+    if (role == Role::kEmbedding && entry.layout == static_cast<std::uint32_t>(Layout::kRows)) {
+      return add_embedding_rows(entry, *shape);
+    }
+    if (shape->is_vector) return vector(entry, *shape, *vector_of(role, entry.layer));
+    return matrix(entry, *shape, *matrix_of(role, entry.layer));
   }
 
  private:
-  Result<Done> add_to_layer(const TensorEntry& entry, Role role, LayerPlan& layer) {
-    const Config& c = plan_.config;
+  const float** vector_of(Role role, std::uint32_t index) {
+    LayerPlan& layer = plan_.layers[index];
     switch (role) {
-      case Role::kAttentionNorm: return vector(entry, c.dim, layer.attention_norm);
-      case Role::kQuery: return matrix(entry, c.heads * c.head_dim, c.dim, layer.query);
-      case Role::kKey: return matrix(entry, c.kv_heads * c.head_dim, c.dim, layer.key);
-      case Role::kValue: return matrix(entry, c.kv_heads * c.value_dim, c.dim, layer.value);
-      case Role::kQueryBias: return vector(entry, c.heads * c.head_dim, layer.query_bias);
-      case Role::kKeyBias: return vector(entry, c.kv_heads * c.head_dim, layer.key_bias);
-      case Role::kValueBias: return vector(entry, c.kv_heads * c.value_dim, layer.value_bias);
-      case Role::kQueryNorm: return vector(entry, c.head_dim, layer.query_norm);
-      case Role::kKeyNorm: return vector(entry, c.head_dim, layer.key_norm);
-      case Role::kAttentionOutput:
-        return matrix(entry, c.dim, c.heads * c.value_dim, layer.attention_output);
-      case Role::kFeedForwardNorm: return vector(entry, c.dim, layer.feed_forward_norm);
-      case Role::kGate: return matrix(entry, c.ffn_dim, c.dim, layer.gate);
-      case Role::kUp: return matrix(entry, c.ffn_dim, c.dim, layer.up);
-      case Role::kDown: return matrix(entry, c.dim, c.ffn_dim, layer.down);
-      default: return corrupt(cat("tensor role ", entry.role, ", unknown to this build"));
+      case Role::kOutputNorm: return &plan_.output_norm;
+      case Role::kAttentionNorm: return &layer.attention_norm;
+      case Role::kQueryBias: return &layer.query_bias;
+      case Role::kKeyBias: return &layer.key_bias;
+      case Role::kValueBias: return &layer.value_bias;
+      case Role::kQueryNorm: return &layer.query_norm;
+      case Role::kKeyNorm: return &layer.key_norm;
+      case Role::kFeedForwardNorm: return &layer.feed_forward_norm;
+      default: return nullptr;
     }
   }
 
-  Result<Done> add_embedding(const TensorEntry& entry) {
-    const Config& c = plan_.config;
-    if (entry.layout == static_cast<std::uint32_t>(Layout::kPanels)) {
-      return matrix(entry, c.vocabulary, c.dim, plan_.tied_embedding);
+  Matrix* matrix_of(Role role, std::uint32_t index) {
+    LayerPlan& layer = plan_.layers[index];
+    switch (role) {
+      case Role::kEmbedding: return &plan_.tied_embedding;
+      case Role::kOutput: return &plan_.output;
+      case Role::kQuery: return &layer.query;
+      case Role::kKey: return &layer.key;
+      case Role::kValue: return &layer.value;
+      case Role::kAttentionOutput: return &layer.attention_output;
+      case Role::kGate: return &layer.gate;
+      case Role::kUp: return &layer.up;
+      case Role::kDown: return &layer.down;
+      default: return nullptr;
     }
-    THAW_TRY(bytes, bytes_of(entry, c.vocabulary, c.dim, Layout::kRows));
+  }
+
+  Result<Done> add_embedding_rows(const TensorEntry& entry, Shape shape) {
+    THAW_TRY(bytes, bytes_of(entry, shape, Layout::kRows));
     if (!plan_.embedding_rows.empty()) return twice(entry);
     plan_.embedding_rows = bytes;
     plan_.embedding_kind = static_cast<Kind>(entry.kind);
     return Done{};
   }
 
-  Result<Done> matrix(const TensorEntry& entry, std::uint32_t rows, std::uint32_t cols,
-                      Matrix& to) {
-    THAW_TRY(bytes, bytes_of(entry, rows, cols, Layout::kPanels));
+  Result<Done> matrix(const TensorEntry& entry, Shape shape, Matrix& to) {
+    THAW_TRY(bytes, bytes_of(entry, shape, Layout::kPanels));
     if (to.panels != nullptr) return twice(entry);
-    to = {static_cast<Kind>(entry.kind), rows, cols, bytes.data()};
+    to = {static_cast<Kind>(entry.kind), shape.rows, shape.cols, bytes.data()};
     return Done{};
   }
 
-  Result<Done> vector(const TensorEntry& entry, std::uint32_t count, const float*& to) {
+  Result<Done> vector(const TensorEntry& entry, Shape shape, const float*& to) {
     if (entry.kind != static_cast<std::uint32_t>(Kind::kF32)) {
       return corrupt(cat("tensor '", name(entry), "': kind ", entry.kind, ", vectors are f32"));
     }
-    THAW_TRY(bytes, bytes_of(entry, 1, count, Layout::kRows));
+    THAW_TRY(bytes, bytes_of(entry, shape, Layout::kRows));
     if (to != nullptr) return twice(entry);
     to = reinterpret_cast<const float*>(bytes.data());
     return Done{};
   }
 
-  Result<Bytes> bytes_of(const TensorEntry& entry, std::uint32_t rows, std::uint32_t cols,
-                         Layout layout) {
+  Result<Bytes> bytes_of(const TensorEntry& entry, Shape shape, Layout layout) {
+    const auto [rows, cols, is_vector] = shape;
     if (entry.rows != rows || entry.cols != cols) {
       return corrupt(cat("tensor '", name(entry), "': shape [", entry.rows, ", ", entry.cols,
                          "], the config wants [", rows, ", ", cols, "]"));
@@ -197,7 +163,7 @@ Result<Plan> Plan::make(const snapshot::Reader& reader) {
   const auto config = load_at<Config>(model, 0);
   if (!config) return corrupt(cat("model section of ", model.size(), " bytes, cut short"));
   plan.config = *config;
-  THAW_TRY_DO(check_config(plan.config));
+  THAW_TRY_DO(validate(plan.config));
   if (model.size() != sizeof(Config) + plan.config.rope_pairs * sizeof(std::uint64_t)) {
     return corrupt(cat("model section of ", model.size(), " bytes for ", plan.config.rope_pairs,
                        " rope pairs"));
