@@ -18,27 +18,31 @@ static_assert(std::endian::native == std::endian::little, "thaw needs a little-e
 
 using Bytes = std::span<const std::byte>;
 
-// A plain value from unaligned memory. Precondition: sizeof(T) bytes are readable at `from`.
+// What may be copied to and from a file byte by byte.
 template <class T>
-requires std::is_trivially_copyable_v<T> T load(const std::byte* from) {
+concept Plain = std::is_trivially_copyable_v<T>;
+
+// A plain value from unaligned memory. Precondition: sizeof(T) bytes are readable at `from`.
+template <Plain T>
+T load(const std::byte* from) {
   T value;
   std::memcpy(&value, from, sizeof value);
   return value;
 }
 
 // The value at `offset`, or nothing where the buffer ends before it does.
-template <class T>
-requires std::is_trivially_copyable_v<T> std::optional<T> load_at(Bytes from, std::size_t offset) {
+template <Plain T>
+std::optional<T> load_at(Bytes from, std::size_t offset) {
   if (offset > from.size() || from.size() - offset < sizeof(T)) return std::nullopt;
   return load<T>(from.data() + offset);
 }
 
-template <class T>
-requires std::is_trivially_copyable_v<T>
-void store(std::byte* to, const T& value) { std::memcpy(to, &value, sizeof value); }
+template <Plain T>
+void store(std::byte* to, const T& value) {
+  std::memcpy(to, &value, sizeof value);
+}
 
-template <class T>
-requires std::is_trivially_copyable_v<T>
+template <Plain T>
 void append(std::vector<std::byte>& to, const T& value) {
   const std::size_t at = to.size();
   to.resize(at + sizeof value);

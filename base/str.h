@@ -17,8 +17,8 @@ inline void append_piece(std::string& out, char piece) { out.push_back(piece); }
 inline void append_piece(std::string& out, bool piece) { out.append(piece ? "true" : "false"); }
 
 template <class Number>
-requires(std::integral<Number> || std::floating_point<Number>) void append_piece(std::string& out,
-                                                                                 Number piece) {
+  requires(std::integral<Number> || std::floating_point<Number>)
+void append_piece(std::string& out, Number piece) {
   char digits[64];
   const auto end = std::to_chars(digits, digits + sizeof digits, piece);
   out.append(digits, end.ptr);

@@ -1,0 +1,90 @@
+#include "base/crc32c.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "base/random.h"
+
+namespace thaw {
+namespace {
+
+std::vector<std::byte> random_bytes(Random& random, std::size_t size) {
+  std::vector<std::byte> bytes(size);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.below(256));
+  return bytes;
+}
+
+// One bit at a time, straight from the definition.
+std::uint32_t crc32c_by_bit(Bytes bytes, std::uint32_t before) {
+  std::uint32_t crc = ~before;
+  for (const std::byte byte : bytes) {
+    crc ^= static_cast<std::uint32_t>(byte);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0x82F63B78 : 0);
+  }
+  return ~crc;
+}
+
+TEST(Crc32c, GivesTheVectorsOfRfc3720) {
+  EXPECT_EQ(crc32c(as_bytes("123456789")), 0xE3069283u);
+  EXPECT_EQ(crc32c({}), 0u);
+  std::vector<std::byte> bytes(32, std::byte{0});
+  EXPECT_EQ(crc32c(bytes), 0x8A9136AAu);
+  bytes.assign(32, std::byte{0xFF});
+  EXPECT_EQ(crc32c(bytes), 0x62A8AB43u);
+  for (std::size_t i = 0; i < 32; ++i) bytes[i] = static_cast<std::byte>(i);
+  EXPECT_EQ(crc32c(bytes), 0x46DD794Eu);
+  for (std::size_t i = 0; i < 32; ++i) bytes[i] = static_cast<std::byte>(31 - i);
+  EXPECT_EQ(crc32c(bytes), 0x113FDB5Cu);
+}
+
+TEST(Crc32c, InstructionAndTableAgreeForEveryLengthAndAlignment) {
+  Random random(2);
+  const std::vector<std::byte> bytes = random_bytes(random, 2000);
+  for (std::size_t offset = 0; offset < 8; ++offset) {
+    for (std::size_t length = 0; length <= 1700; length += length < 300 ? 1 : 7) {
+      const Bytes piece = Bytes(bytes).subspan(offset, length);
+      const auto before = static_cast<std::uint32_t>(random.next());
+      const std::uint32_t wanted = crc32c_by_bit(piece, before);
+      ASSERT_EQ(internal::crc32c_by_table(piece, before), wanted) << offset << " " << length;
+      ASSERT_EQ(crc32c(piece, before), wanted) << offset << " " << length;
+    }
+  }
+}
+
+TEST(Crc32c, LongInputsAgreeAroundTheBordersOfTheStreams) {
+  Random random(3);
+  const std::vector<std::byte> bytes = random_bytes(random, 3 * 3 * 8192 + 64);
+  for (const std::size_t around :
+       {3 * 256, 2 * 3 * 256, 3 * 8192, 3 * 8192 + 3 * 256, 3 * 3 * 8192}) {
+    for (std::size_t length = around - 9; length <= around + 9; ++length) {
+      const Bytes piece = Bytes(bytes).first(length);
+      EXPECT_EQ(crc32c(piece), internal::crc32c_by_table(piece, 0)) << length;
+    }
+  }
+}
+
+TEST(Crc32c, GoesOnFromAnEarlierPiece) {
+  Random random(4);
+  const std::vector<std::byte> bytes = random_bytes(random, 5000);
+  const std::uint32_t whole = crc32c(bytes);
+  for (int i = 0; i < 200; ++i) {
+    const std::size_t cut = random.below(bytes.size() + 1);
+    const Bytes all(bytes);
+    EXPECT_EQ(crc32c(all.subspan(cut), crc32c(all.first(cut))), whole) << cut;
+  }
+}
+
+TEST(Crc32c, SeesEveryFlippedBit) {
+  Random random(5);
+  std::vector<std::byte> bytes = random_bytes(random, 97);
+  const std::uint32_t sound = crc32c(bytes);
+  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    bytes[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
+    EXPECT_NE(crc32c(bytes), sound) << bit;
+    bytes[bit / 8] ^= static_cast<std::byte>(1 << (bit % 8));
+  }
+}
+
+}  // namespace
+}  // namespace thaw
