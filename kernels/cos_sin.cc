@@ -8,7 +8,7 @@ void cos_sin(std::span<const std::uint32_t> phases, float* cosine, float* sine) 
   for (std::size_t i = 0; i < phases.size(); ++i) {
     const std::uint32_t quarter = (phases[i] + (1u << 29)) >> 30;
     const auto rest = static_cast<std::int32_t>(phases[i] - (quarter << 30));
-    const float z = static_cast<float>(rest) * 0x1.921fb6p-30f;
+    const auto z = static_cast<float>(rest * 0x1.921fb54442d18p-30);
     const float w = z * z;
     const float odd =
         std::fma(std::fma(-0x1.9943f2p-13f, w, 0x1.11073cp-7f), w, -0x1.555546p-3f) * w;

@@ -107,10 +107,11 @@ struct KernelSet {
 
   // --- attention ---
   // Rounds keys [kv_heads * key_dim] and values [kv_heads * value_dim] of one position to f16 into
-  // its place (position % 64) in a block.
+  // its place (position % 64) in a block, with the zeros of the values' padding.
   void (*store_kv)(const KvShape& shape, const float* keys, const float* values,
                    std::uint32_t position, std::byte* block);
   // One split's partial results for each query: maximum score, sum of weights, weighted values.
+  // Positions that a query does not see may hold anything, NaN too.
   //   partials [count()][partial_floats()]; for a query that sees nothing of this split, untouched
   //   scratch  attend_scratch_bytes(shape, count()) bytes, 64-byte aligned
   void (*attend_split)(const KvShape& shape, const Queries& queries, std::uint32_t split,
