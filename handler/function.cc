@@ -1,0 +1,83 @@
+#include "handler/function.h"
+
+#include <optional>
+
+#include "handler/model_generator.h"
+#include "snapshot/reader.h"
+
+namespace thaw::handler {
+
+using snapshot::SectionType;
+
+struct Function::State {
+  std::unique_ptr<snapshot::Reader> reader;
+  Manifest manifest;
+  model::Plan plan;
+  std::optional<text::Tokenizer> tokenizer;
+  std::optional<text::ChatTemplate> chat;
+  const kernels::KernelSet* set = nullptr;
+  std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<model::Engine> engine;
+  std::unique_ptr<ModelGenerator> generator;
+  OpenPhases phases;
+};
+
+Function::Function() : state_(std::make_unique<State>()) {}
+Function::~Function() = default;
+
+Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string& path,
+                                                 const FunctionOptions& options) {
+  Clock& clock = system_clock();
+  auto function = std::unique_ptr<Function>(new Function);
+  State& state = *function->state_;
+  auto at = clock.now();
+  const auto lap = [&](std::chrono::nanoseconds& phase) {
+    const auto now = clock.now();
+    phase = now - at;
+    at = now;
+  };
+  THAW_TRY(reader, snapshot::Reader::open(files, path));
+  state.reader = std::move(reader);
+  lap(state.phases.map);
+
+  THAW_TRY(plan, model::Plan::make(*state.reader));
+  state.plan = std::move(plan);
+  lap(state.phases.plan);
+
+  THAW_TRY(manifest_bytes, state.reader->section(SectionType::kManifestBinary));
+  THAW_TRY(manifest, read_manifest(manifest_bytes));
+  state.manifest = std::move(manifest);
+  THAW_TRY(tables, state.reader->section(SectionType::kTokenizer));
+  THAW_TRY(tokenizer, text::Tokenizer::open(tables));
+  if (tokenizer.vocabulary() > state.plan.config.vocabulary) {
+    return fail(Code::kCorrupt, "open function: the tokenizer has more tokens than the model; "
+                                "freeze it anew");
+  }
+  state.tokenizer.emplace(std::move(tokenizer));
+  if (const auto compiled = state.reader->section(SectionType::kTemplate)) {
+    THAW_TRY(chat, text::ChatTemplate::open(*compiled));
+    state.chat.emplace(std::move(chat));
+  }
+  lap(state.phases.tokenizer);
+
+  THAW_TRY(set, kernels::select(options.kernels));
+  state.set = set;
+  const unsigned threads = options.threads == 0 ? usable_processors() : options.threads;
+  state.pool = std::make_unique<ThreadPool>(std::min(threads, ThreadPool::kThreadsMax));
+  state.engine = std::make_unique<model::Engine>(state.plan, *set, *state.pool, options.engine);
+  state.generator = std::make_unique<ModelGenerator>(
+      *state.engine, *state.tokenizer, state.chat ? &*state.chat : nullptr, state.manifest, clock);
+  lap(state.phases.engine);
+  return function;
+}
+
+Generator& Function::generator() { return *state_->generator; }
+const Manifest& Function::manifest() const { return state_->manifest; }
+const text::Tokenizer& Function::tokenizer() const { return *state_->tokenizer; }
+model::Engine& Function::engine() { return *state_->engine; }
+ThreadPool& Function::pool() { return *state_->pool; }
+const kernels::KernelSet& Function::kernels() const { return *state_->set; }
+const snapshot::Reader& Function::reader() const { return *state_->reader; }
+const OpenPhases& Function::phases() const { return state_->phases; }
+
+}  // namespace thaw::handler

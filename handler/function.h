@@ -1,0 +1,54 @@
+// A function, thawed: a snapshot opened and everything in it ready to answer.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "handler/generator.h"
+#include "handler/manifest.h"
+#include "handler/model/engine.h"
+#include "handler/text/tokenizer.h"
+
+namespace thaw::handler {
+
+struct FunctionOptions {
+  std::string kernels;   // a kernel set's name; empty: the best
+  unsigned threads = 0;  // 0: usable_processors()
+  model::EngineOptions engine;
+};
+
+// How long each step of open() took.
+struct OpenPhases {
+  std::chrono::nanoseconds map{}, plan{}, tokenizer{}, engine{};
+};
+
+// One thread at a time. Views and references live as long as it does.
+class Function {
+ public:
+  // Errors: those of snapshot::Reader::open and model::Plan::make; kNotFound: a section is missing;
+  // kUnsupported: the kernel set.
+  static Result<std::unique_ptr<Function>> open(Files& files, const std::string& path,
+                                                const FunctionOptions& options);
+  ~Function();
+  Function(const Function&) = delete;
+  Function& operator=(const Function&) = delete;
+
+  Generator& generator();
+  const Manifest& manifest() const;
+  const text::Tokenizer& tokenizer() const;
+  model::Engine& engine();
+  ThreadPool& pool();
+  const kernels::KernelSet& kernels() const;
+  const snapshot::Reader& reader() const;
+  const OpenPhases& phases() const;
+
+ private:
+  Function();
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace thaw::handler

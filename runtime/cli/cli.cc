@@ -1,0 +1,177 @@
+#include "runtime/cli/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include "base/str.h"
+
+namespace thaw::cli {
+namespace {
+
+constexpr const char* kVersion = "thaw 0.1.0";
+constexpr const char* kStdin = "; '-' is stdin";
+
+// Binds one subcommand's options to its arguments, and remembers what to call when it is chosen.
+class Parser {
+ public:
+  explicit Parser(const Context& context) : context_(context) {
+    app_.description("Makes a model a function: one snapshot file, thawed in milliseconds.");
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", kVersion);
+    app_.failure_message(CLI::FailureMessage::simple);
+    add_freeze();
+    add_inspect();
+    add_run();
+    add_tokenize();
+    add_score();
+    add_emulate();
+    add_bench();
+    add_doctor();
+  }
+
+  int run(std::span<const std::string> arguments) {
+    // CLI11 takes its words from the back.
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    try {
+      app_.parse(reversed);
+    } catch (const CLI::Success& asked) {  // --help, --version
+      print_to(context_.out, asked);
+      return 0;
+    } catch (const CLI::ParseError& error) {
+      std::fprintf(context_.err, "thaw: %s; see 'thaw --help'\n", error.what());
+      return 2;
+    }
+    const Result<Done> done = action_();
+    if (done) return 0;
+    std::fprintf(context_.err, "thaw: %s\n", done.error().message.c_str());
+    return 1;
+  }
+
+ private:
+  void print_to(std::FILE* to, const CLI::Success& asked) {
+    std::ostringstream text;
+    app_.exit(asked, text, text);
+    std::fputs(text.str().c_str(), to);
+  }
+
+  template <class Arguments>
+  CLI::App* command(const char* name, const char* description, Arguments& arguments,
+                    Result<Done> (*act)(const Arguments&, const Context&)) {
+    CLI::App* sub = app_.add_subcommand(name, description);
+    sub->callback([this, &arguments, act] {
+      action_ = [this, &arguments, act] { return act(arguments, context_); };
+    });
+    return sub;
+  }
+
+  void add_freeze() {
+    CLI::App* sub = command("freeze", "Turn a model into one snapshot file", freeze_, freeze);
+    sub->add_option("source", freeze_.source,
+                    "a GGUF file, a Hugging Face directory, or a .thaw (new manifest)")
+        ->required();
+    sub->add_option("-o,--output", freeze_.output, "the snapshot to write")->required();
+    sub->add_option("--weights", freeze_.weights, "keep what is there, or a kind")
+        ->check(CLI::IsMember({"keep", "q8", "q4", "q4m", "q4k"}))
+        ->capture_default_str();
+    sub->add_option("--manifest", freeze_.manifest, "the function manifest, a JSON file");
+    sub->add_option("--system", freeze_.system, "the system message of conversations without one");
+    sub->add_flag("--no-chat-template", freeze_.no_chat_template, "prompts are raw text");
+    sub->add_flag("--json", freeze_.json, "one JSON document on stdout");
+  }
+
+  void add_inspect() {
+    CLI::App* sub = command("inspect", "Show what a snapshot holds", inspect_, inspect);
+    sub->add_option("snapshot", inspect_.path)->required();
+    sub->add_flag("--verify", inspect_.verify, "read and check every byte");
+    sub->add_flag("--tensors", inspect_.tensors, "list every tensor");
+    sub->add_flag("--json", inspect_.json, "one JSON document on stdout");
+  }
+
+  void add_run() {
+    CLI::App* sub = command("run", "Answer a prompt on this terminal", run_, cli::run);
+    sub->add_option("snapshot", run_.path)->required();
+    sub->add_option("prompt", run_.prompt, cat("the prompt", kStdin))->required();
+    sub->add_option("-n,--max-tokens", run_.max_tokens, "tokens to generate at most");
+    sub->add_flag("--raw", run_.raw, "no chat template");
+    sub->add_option("--system", run_.system, "a system message");
+    sub->add_option("--temperature", run_.temperature, "0: always the likeliest token");
+    sub->add_option("--top-k", run_.top_k);
+    sub->add_option("--top-p", run_.top_p);
+    sub->add_option("--min-p", run_.min_p);
+    sub->add_option("--seed", run_.seed);
+    sub->add_option("--stop", run_.stop, "end before this text (repeatable)")->allow_extra_args(false);
+    sub->add_flag("--think,!--no-think", run_.thinking, "for templates that know thinking");
+    sub->add_option("--threads", run_.threads);
+    sub->add_flag("--json", run_.json, "one JSON document on stdout");
+  }
+
+  void add_tokenize() {
+    CLI::App* sub = command("tokenize", "Print a text's token ids", tokenize_, tokenize);
+    sub->add_option("snapshot", tokenize_.path)->required();
+    sub->add_option("--text", tokenize_.text, cat("a file", kStdin))->required();
+    sub->add_flag("--special", tokenize_.special, "recognise special tokens in the text");
+  }
+
+  void add_score() {
+    CLI::App* sub = command("score", "Perplexity and logits of a text", score_, score);
+    sub->add_option("snapshot", score_.path)->required();
+    auto* text = sub->add_option("--text", score_.text, cat("a file", kStdin));
+    auto* ids = sub->add_option("--tokens", score_.tokens, cat("a JSON array of ids", kStdin));
+    text->excludes(ids);
+    sub->add_option("--logits", score_.logits, "write float32 [tokens, vocabulary] to this .npy");
+    sub->add_option("--chunk", score_.chunk, "tokens evaluated at once");
+    sub->add_option("--threads", score_.threads);
+    sub->add_flag("--json", score_.json, "one JSON document on stdout");
+  }
+
+  void add_emulate() {
+    CLI::App* sub = command("emulate", "Play the platform on this machine", emulate_, emulate);
+    sub->add_option("source", emulate_.path, "a snapshot, or a directory of them")->required();
+    sub->add_option("--port", emulate_.port)->capture_default_str()->check(CLI::Range(0, 65535));
+    sub->add_option("--bootstrap", emulate_.bootstrap, "the custom runtime to start");
+    sub->add_option("--timeout", emulate_.timeout_seconds, "seconds an invocation may take")
+        ->capture_default_str()->check(CLI::Range(0.1, 900.0));
+    sub->add_option("--memory", emulate_.memory_megabytes, "MB the function is told it has")
+        ->capture_default_str()->check(CLI::Range(128, 10240));
+    sub->add_option("--concurrency", emulate_.concurrency, "instances a function may have")
+        ->capture_default_str()->check(CLI::Range(1, 1000));
+    sub->add_option("--invoke-mode", emulate_.invoke_mode, "of the function URL")
+        ->check(CLI::IsMember({"buffered", "response_stream"}))->capture_default_str();
+  }
+
+  void add_bench() {
+    CLI::App* sub = command("bench", "Measure speed, beside this machine's limits", bench_, bench);
+    sub->add_option("snapshot", bench_.path)->required();
+    sub->add_option("--prompt", bench_.prompt, "tokens of prefill")->capture_default_str();
+    sub->add_option("--generate", bench_.generate, "tokens of decode")->capture_default_str();
+    sub->add_option("--rounds", bench_.rounds)->capture_default_str()->check(CLI::Range(1, 1000));
+    sub->add_option("--threads", bench_.threads);
+    sub->add_flag("--json", bench_.json, "one JSON document on stdout");
+  }
+
+  void add_doctor() {
+    CLI::App* sub = command("doctor", "What this machine has, and what would go wrong", doctor_,
+                            doctor);
+    sub->add_option("snapshot", doctor_.path, "judge the machine by this snapshot");
+    sub->add_flag("--json", doctor_.json, "one JSON document on stdout");
+  }
+
+  CLI::App app_{"", "thaw"};
+  const Context& context_;
+  std::function<Result<Done>()> action_;
+  FreezeArguments freeze_;
+  InspectArguments inspect_;
+  RunArguments run_;
+  TokenizeArguments tokenize_;
+  ScoreArguments score_;
+  EmulateArguments emulate_;
+  BenchArguments bench_;
+  DoctorArguments doctor_;
+};
+
+}  // namespace
+
+int main(std::span<const std::string> arguments, Context context) {
+  return Parser(context).run(arguments);
+}
+
+}  // namespace thaw::cli

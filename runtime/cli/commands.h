@@ -1,0 +1,107 @@
+// The commands of `thaw`, each a function from parsed arguments to a Result: parsing (cli.cc) is
+// apart from acting, and streams are handed in. Data goes to `out`, everything else to `err`.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/result.h"
+
+namespace thaw::cli {
+
+// What commands may touch of the world.
+struct Context {
+  Files& files;
+  Clock& clock;
+  std::FILE* out;
+  std::FILE* err;
+  bool shows_progress = false;    // err is a terminal
+  std::string kernels;            // THAW_KERNELS
+  unsigned threads = 0;           // THAW_THREADS; 0: usable_processors()
+  std::string program_directory;  // where `thaw` lies, and `bootstrap` beside it
+};
+
+struct FreezeArguments {
+  std::string source, output;
+  std::string weights = "keep";
+  std::string manifest;                // path; empty: none
+  std::optional<std::string> system;
+  bool no_chat_template = false;
+  bool json = false;
+};
+Result<Done> freeze(const FreezeArguments& arguments, const Context& context);
+
+struct InspectArguments {
+  std::string path;
+  bool verify = false;
+  bool tensors = false;
+  bool json = false;
+};
+Result<Done> inspect(const InspectArguments& arguments, const Context& context);
+
+struct RunArguments {
+  std::string path, prompt;   // prompt "-": stdin
+  std::uint32_t max_tokens = 0;  // 0: the manifest's default
+  bool raw = false;
+  std::optional<std::string> system;
+  std::optional<float> temperature, top_p, min_p;
+  std::optional<std::uint32_t> top_k;
+  std::optional<std::uint64_t> seed;
+  std::optional<bool> thinking;
+  std::vector<std::string> stop;
+  unsigned threads = 0;
+  bool json = false;
+};
+Result<Done> run(const RunArguments& arguments, const Context& context);
+
+struct TokenizeArguments {
+  std::string path, text;  // text: a file, or "-"
+  bool special = false;
+};
+Result<Done> tokenize(const TokenizeArguments& arguments, const Context& context);
+
+struct ScoreArguments {
+  std::string path, text, tokens;  // one of text and tokens: a file, or "-"
+  std::string logits;              // path of an .npy file; empty: none
+  std::uint32_t chunk = 0;
+  unsigned threads = 0;
+  bool json = false;
+};
+Result<Done> score(const ScoreArguments& arguments, const Context& context);
+
+struct BenchArguments {
+  std::string path;
+  std::uint32_t prompt = 256;
+  std::uint32_t generate = 64;
+  std::uint32_t rounds = 3;
+  unsigned threads = 0;
+  bool json = false;
+};
+Result<Done> bench(const BenchArguments& arguments, const Context& context);
+
+struct DoctorArguments {
+  std::string path;  // a snapshot to judge the machine by; empty: none
+  bool json = false;
+};
+Result<Done> doctor(const DoctorArguments& arguments, const Context& context);
+
+struct EmulateArguments {
+  std::string path;  // a snapshot, or a directory of them
+  unsigned port = 9000;
+  std::string bootstrap;  // empty: beside `thaw`
+  double timeout_seconds = 60;
+  unsigned memory_megabytes = 3008;
+  unsigned concurrency = 1;
+  std::string invoke_mode = "buffered";  // of the function URL: "buffered", "response_stream"
+};
+Result<Done> emulate(const EmulateArguments& arguments, const Context& context);
+
+// A small file, or stdin where `path` is "-". Errors: kNotFound, kIo, kLimit.
+Result<std::string> read_input(const Context& context, const std::string& path);
+
+}  // namespace thaw::cli
