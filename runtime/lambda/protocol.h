@@ -1,0 +1,56 @@
+// Words of AWS Lambda's Runtime API (version 2018-06-01) that both of its sides speak: the loop
+// here and the emulator that plays the platform. Nothing here sends or waits.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "handler/handler.h"
+
+namespace thaw::lambda {
+
+inline constexpr std::string_view kApiVersion = "/2018-06-01";
+inline constexpr std::string_view kNextPath = "/2018-06-01/runtime/invocation/next";
+inline constexpr std::string_view kInvocationPath = "/2018-06-01/runtime/invocation/";
+inline constexpr std::string_view kInitErrorPath = "/2018-06-01/runtime/init/error";
+
+// Headers of the answer to /next.
+inline constexpr std::string_view kRequestIdHeader = "Lambda-Runtime-Aws-Request-Id";
+inline constexpr std::string_view kDeadlineHeader = "Lambda-Runtime-Deadline-Ms";
+inline constexpr std::string_view kFunctionArnHeader = "Lambda-Runtime-Invoked-Function-Arn";
+inline constexpr std::string_view kTraceIdHeader = "Lambda-Runtime-Trace-Id";
+inline constexpr std::string_view kClientContextHeader = "Lambda-Runtime-Client-Context";
+// Names one attempt; echoed on /response and /error, only where it was present.
+inline constexpr std::string_view kInvocationIdHeader = "Lambda-Runtime-Invocation-Id";
+
+// Headers of /response, /error and /init/error; the error pair are trailers of a broken stream.
+inline constexpr std::string_view kResponseModeHeader = "Lambda-Runtime-Function-Response-Mode";
+inline constexpr std::string_view kErrorTypeHeader = "Lambda-Runtime-Function-Error-Type";
+inline constexpr std::string_view kErrorBodyHeader = "Lambda-Runtime-Function-Error-Body";
+
+// A streamed body of this type begins with a JSON prelude (status, headers, cookies), then as many
+// NUL bytes as kPreludeEndBytes, then the payload.
+inline constexpr std::string_view kHttpIntegrationType =
+    "application/vnd.awslambda.http-integration-response";
+inline constexpr std::size_t kPreludeEndBytes = 8;
+
+inline constexpr std::size_t kPayloadBytesMax = 6u << 20;  // an event or a buffered answer
+
+// {"errorMessage", "errorType", "stackTrace": []}. Bytes that are not UTF-8 are replaced.
+std::string error_document(const handler::InvocationError& error);
+// The error's type where it is `Runtime.Reason` or `Function.Reason`, else "Function.Unknown": what
+// the platform takes in kErrorTypeHeader.
+std::string_view header_error_type(std::string_view type);
+
+// The prelude of a streamed HTTP answer with its end. Names are lower case, values of a repeated
+// one joined by ", ", Set-Cookie moved to "cookies".
+std::string http_prelude(const handler::StreamHead& head);
+
+std::string base64_encode(std::string_view bytes);
+// Nothing where `text` is not base64 (RFC 4648, padded).
+std::optional<std::string> base64_decode(std::string_view text);
+
+}  // namespace thaw::lambda
