@@ -1,0 +1,105 @@
+#include <nlohmann/json.hpp>
+
+#include "base/str.h"
+#include "handler/function.h"
+#include "runtime/cli/commands.h"
+#include "runtime/cli/table.h"
+
+namespace thaw::cli {
+namespace {
+
+double seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+handler::GenerationRequest request_for(const RunArguments& arguments,
+                                       const handler::Manifest& manifest, std::string prompt) {
+  handler::GenerationRequest request;
+  if (arguments.raw || manifest.task == "complete") {
+    request.prompt = std::move(prompt);
+  } else {
+    std::vector<text::Message> messages;
+    const std::string system = arguments.system.value_or(manifest.system);
+    if (!system.empty()) messages.push_back({"system", system});
+    messages.push_back({"user", std::move(prompt)});
+    request.prompt = std::move(messages);
+  }
+  request.max_tokens = arguments.max_tokens == 0 ? manifest.max_tokens : arguments.max_tokens;
+  request.sampling = manifest.sampling;
+  text::SamplerOptions& sampling = request.sampling;
+  sampling.temperature = arguments.temperature.value_or(sampling.temperature);
+  sampling.top_k = arguments.top_k.value_or(sampling.top_k);
+  sampling.top_p = arguments.top_p.value_or(sampling.top_p);
+  sampling.min_p = arguments.min_p.value_or(sampling.min_p);
+  sampling.seed = arguments.seed.value_or(sampling.seed);
+  request.stop = arguments.stop;
+  request.enable_thinking = arguments.thinking;
+  return request;
+}
+
+void print_json(const handler::Generation& done, const std::string& text, double open_seconds,
+                const Context& context) {
+  const nlohmann::json all = {
+      {"text", text},
+      {"tokens", done.tokens},
+      {"finish_reason", handler::name_of(done.finish_reason)},
+      {"usage",
+       {{"prompt_tokens", done.usage.prompt_tokens},
+        {"completion_tokens", done.usage.completion_tokens}}},
+      {"timings",
+       {{"open_ms", open_seconds * 1e3},
+        {"tokenise_ms", seconds(done.tokenise) * 1e3},
+        {"prefill_ms", seconds(done.prefill) * 1e3},
+        {"decode_ms", seconds(done.decode) * 1e3}}}};
+  std::fprintf(context.out, "%s\n",
+               all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+void print_summary(const handler::Generation& done, double open_seconds, const Context& context) {
+  const double prefill = seconds(done.prefill);
+  const double decode = seconds(done.decode);
+  std::fprintf(context.err,
+               "open %s, prefill %u tokens in %s (%s/s), decode %u tokens in %s (%s/s), %s\n",
+               milliseconds(open_seconds).c_str(), done.usage.prompt_tokens,
+               milliseconds(prefill).c_str(),
+               decimal(done.usage.prompt_tokens / std::max(prefill, 1e-9), 1).c_str(),
+               done.usage.completion_tokens, milliseconds(decode).c_str(),
+               decimal(done.usage.completion_tokens / std::max(decode, 1e-9), 1).c_str(),
+               std::string(handler::name_of(done.finish_reason)).c_str());
+}
+
+}  // namespace
+
+Result<Done> run(const RunArguments& arguments, const Context& context) {
+  std::string prompt = arguments.prompt;
+  if (prompt == "-") {
+    THAW_TRY(text, read_input(context, prompt));
+    prompt = std::move(text);
+  }
+  const auto begin = context.clock.now();
+  handler::FunctionOptions options;
+  options.kernels = context.kernels;
+  options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
+  THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));
+  const double open_seconds = seconds(context.clock.now() - begin);
+  std::string text;
+  const handler::TextSink sink = [&](std::string_view piece) {
+    if (arguments.json) {
+      text.append(piece);
+      return true;
+    }
+    std::fwrite(piece.data(), 1, piece.size(), context.out);
+    return std::fflush(context.out) == 0;
+  };
+  THAW_TRY(done, function->generator().generate(
+                     request_for(arguments, function->manifest(), std::move(prompt)), sink));
+  if (arguments.json) {
+    print_json(done, text, open_seconds, context);
+    return Done{};
+  }
+  std::fputc('\n', context.out);
+  print_summary(done, open_seconds, context);
+  return Done{};
+}
+
+}  // namespace thaw::cli
