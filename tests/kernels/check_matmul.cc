@@ -1,0 +1,172 @@
+#include <algorithm>
+#include <string>
+
+#include "checks.h"
+#include "kernels/scalar.h"
+
+namespace thaw::kernels::test {
+namespace {
+
+constexpr std::size_t kTokensMax = 67;
+
+// [tokens, stride] inputs that begin `offset` floats behind an aligned address.
+struct Inputs {
+  Inputs(std::size_t token_count, std::size_t cols, std::size_t gap, std::size_t offset_floats)
+      : tokens(token_count),
+        stride(cols + gap),
+        offset(offset_floats),
+        // The last row has no gap behind it: what is not there must not be read.
+        memory((offset + (tokens - 1) * stride + cols) * sizeof(float)) {
+    for (std::size_t i = 0; i < memory.size() / sizeof(float); ++i) {
+      reinterpret_cast<float*>(memory.data())[i] = kUntouched;
+    }
+  }
+  float* row(std::size_t t) {
+    return reinterpret_cast<float*>(memory.data()) + offset + t * stride;
+  }
+
+  std::size_t tokens;
+  std::size_t stride;
+  std::size_t offset;
+  Aligned memory;
+};
+
+struct Work {
+  std::size_t y_gap = 0;
+  std::size_t panels_at_once = 0;  // 0: all
+  bool blocks_backwards = false;   // pack() one block at a time, the last first
+};
+
+// [tokens, rows + gap], gaps untouched.
+std::vector<float> multiply(const KernelSet& set, const Matrix& w, Inputs& inputs,
+                            std::size_t tokens, const Work& work) {
+  Activations in = {inputs.row(0), inputs.stride, tokens, w.cols, nullptr};
+  const bool quantised = !info(w.kind).is_float;
+  Aligned packed(quantised ? set.packed_bytes(tokens, w.cols) : 0, 0xa5);
+  if (quantised) {
+    const std::size_t blocks = (tokens + set.token_block - 1) / set.token_block;
+    if (work.blocks_backwards) {
+      for (std::size_t b = blocks; b-- > 0;) set.pack(in, b, b + 1, packed.data());
+    } else {
+      set.pack(in, 0, blocks, packed.data());
+    }
+    in.packed = packed.data();
+    in.x = nullptr;  // is not to be read any more
+  }
+  Aligned scratch(set.scratch_bytes(w.kind, w.cols, tokens), 0x5a);
+  const std::size_t y_stride = w.rows + work.y_gap;
+  std::vector<float> y(tokens * y_stride, kUntouched);
+  const std::size_t step = work.panels_at_once == 0 ? w.panel_count() : work.panels_at_once;
+  for (std::size_t p = 0; p < w.panel_count(); p += step) {
+    set.matmul(w, p, std::min(p + step, w.panel_count()), in, y.data(), y_stride, scratch.data());
+  }
+  return y;
+}
+
+std::string describe(const KernelSet& set, const Matrix& w, std::size_t tokens,
+                     const std::string& found) {
+  return found.empty() ? found
+                       : std::string(set.name) + " matmul " + std::string(info(w.kind).name) +
+                             " rows=" + std::to_string(w.rows) + " cols=" + std::to_string(w.cols) +
+                             " tokens=" + std::to_string(tokens) +
+                             " seed=" + std::to_string(kSeed) + ": " + found;
+}
+
+// Columns to try: ragged where the kind allows it.
+std::vector<std::uint32_t> column_counts(Kind kind) {
+  switch (info(kind).block_cols) {
+    case 1: return {1, 2, 3, 16, 31, 65, 130};
+    case 32: return {32, 64, 96, 160, 288, 352};
+    default: return {256, 512, 768};
+  }
+}
+
+}  // namespace
+
+std::string check_matmul_shapes(const KernelSet& set, Kind kind) {
+  Random random(kSeed);
+  const std::vector<std::uint32_t> cols = column_counts(kind);
+  const std::uint32_t rows[] = {1, 7, 15, 16, 17, 32, 33, 48, 50};
+  std::size_t shape = 0;
+  for (const std::uint32_t row_count : rows) {
+    const TestMatrix matrix =
+        make_matrix(kind, row_count, cols[shape % cols.size()], Weights::kRandom, random);
+    const std::size_t gap = shape % 3;
+    Inputs inputs(kTokensMax, matrix.cols, 5 * gap, shape % 4);
+    for (std::size_t t = 0; t < kTokensMax; ++t) {
+      fill_input(0, random, {inputs.row(t), matrix.cols});
+    }
+    // A token's result does not depend on the others, so the oracle needs one run for all counts.
+    const Work work = {gap, 0, false};
+    const std::vector<float> wanted =
+        multiply(scalar_set(), matrix.view(), inputs, kTokensMax, work);
+    for (std::size_t tokens = 1; tokens <= kTokensMax; ++tokens) {
+      if (tokens > 9 && tokens % std::size(rows) != shape) continue;
+      const std::vector<float> found = multiply(set, matrix.view(), inputs, tokens, work);
+      const std::string difference_found = difference(found, std::span(wanted).first(found.size()));
+      if (!difference_found.empty()) {
+        return describe(set, matrix.view(), tokens, difference_found);
+      }
+    }
+    ++shape;
+  }
+  return {};
+}
+
+std::string check_matmul_patterns(const KernelSet& set, Kind kind) {
+  Random random(kSeed + 1);
+  const std::uint32_t cols = 2 * std::max(info(kind).block_cols, 32u);
+  for (const Weights weights : kAllWeights) {
+    const TestMatrix matrix = make_matrix(kind, 18, cols, weights, random);
+    Inputs inputs(kInputPatterns, cols, 0, 0);
+    for (std::size_t t = 0; t < kInputPatterns; ++t) fill_input(t, random, {inputs.row(t), cols});
+    const std::vector<float> wanted =
+        multiply(scalar_set(), matrix.view(), inputs, kInputPatterns, {});
+    for (const std::size_t tokens :
+         {std::size_t{1}, std::size_t{4}, std::size_t{15}, std::size_t{kInputPatterns}}) {
+      const std::vector<float> found = multiply(set, matrix.view(), inputs, tokens, {});
+      const std::string text = difference(found, std::span(wanted).first(found.size()));
+      if (!text.empty()) {
+        return describe(set, matrix.view(), tokens,
+                        "weights " + std::to_string(static_cast<int>(weights)) + ", " + text);
+      }
+    }
+    // Alone, each pattern takes the path of a single token.
+    for (std::size_t t = 0; t < kInputPatterns; ++t) {
+      Inputs alone(1, cols, 0, 0);
+      std::copy_n(inputs.row(t), cols, alone.row(0));
+      const std::vector<float> found = multiply(set, matrix.view(), alone, 1, {});
+      const std::string text =
+          difference(found, std::span(wanted).subspan(t * matrix.rows, matrix.rows));
+      if (!text.empty()) {
+        return describe(set, matrix.view(), 1,
+                        "weights " + std::to_string(static_cast<int>(weights)) + ", inputs " +
+                            std::to_string(t) + ", " + text);
+      }
+    }
+  }
+  return {};
+}
+
+std::string check_matmul_splits(const KernelSet& set, Kind kind) {
+  Random random(kSeed + 2);
+  const std::uint32_t cols = 2 * std::max(info(kind).block_cols, 32u);
+  const TestMatrix matrix = make_matrix(kind, 70, cols, Weights::kRandom, random);
+  for (const std::size_t tokens : {1, 2, 9, 37}) {
+    Inputs inputs(tokens, cols, 3, 1);
+    for (std::size_t t = 0; t < tokens; ++t) fill_input(0, random, {inputs.row(t), cols});
+    const std::vector<float> wanted = multiply(scalar_set(), matrix.view(), inputs, tokens, {});
+    for (const std::size_t panels : {1, 2, 3}) {
+      const Work work = {0, panels, true};
+      const std::string text =
+          difference(multiply(set, matrix.view(), inputs, tokens, work), wanted);
+      if (!text.empty()) {
+        return describe(set, matrix.view(), tokens,
+                        "in pieces of " + std::to_string(panels) + " panels, " + text);
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace thaw::kernels::test
