@@ -1,0 +1,159 @@
+#include "kernels/peaks.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace thaw::kernels {
+namespace {
+
+constexpr std::size_t kReadBytes = 256u << 20;  // several times the caches of one processor
+constexpr std::size_t kReadPieces = 64;
+constexpr int kIntegerRounds = 400000;
+// Independent accumulators: enough to hide a multiply-add's latency of four or five cycles at two
+// a cycle, few enough to stay in sixteen registers.
+constexpr int kAccumulators = 12;
+
+double seconds_of(const auto& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+// The compiler must not see that nobody uses the result.
+template <class T>
+inline void keep(T& value) {
+#if defined(__x86_64__)
+  asm volatile("" : "+x"(value));
+#else
+  asm volatile("" : "+w"(value));
+#endif
+}
+
+#if defined(__x86_64__)
+
+__attribute__((target("avx2"))) void read_all(const std::byte* from, std::size_t bytes) {
+  __m256i sum[4] = {};
+  for (std::size_t i = 0; i + 128 <= bytes; i += 128) {
+    for (std::size_t j = 0; j < 4; ++j) {
+      sum[j] = _mm256_xor_si256(
+          sum[j], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i + 32 * j)));
+    }
+  }
+  for (__m256i& part : sum) keep(part);
+}
+
+// vpmaddubsw and vpaddw, as the products of 4-bit weights use them: 64 operations the pair.
+__attribute__((target("avx2"))) double integer_avx2(int rounds) {
+  __m256i sum[kAccumulators] = {};
+  __m256i u = _mm256_set1_epi8(3);
+  __m256i s = _mm256_set1_epi8(-2);
+  for (int round = 0; round < rounds; ++round) {
+    keep(u);
+    for (__m256i& part : sum) part = _mm256_add_epi16(part, _mm256_maddubs_epi16(u, s));
+  }
+  for (__m256i& part : sum) keep(part);
+  return 64.0 * kAccumulators * rounds;
+}
+
+__attribute__((target("avx512f,avx512vnni"))) double integer_avx512(int rounds) {
+  __m512i sum[kAccumulators] = {};
+  __m512i u = _mm512_set1_epi8(3);
+  __m512i s = _mm512_set1_epi8(-2);
+  for (int round = 0; round < rounds; ++round) {
+    asm volatile("" : "+v"(u));
+    for (__m512i& part : sum) part = _mm512_dpbusd_epi32(part, u, s);
+  }
+  for (__m512i& part : sum) asm volatile("" : "+v"(part));
+  return 128.0 * kAccumulators * rounds;
+}
+
+double integer_operations(std::string_view set, int rounds) {
+  if (set == "avx512") return integer_avx512(rounds);
+  if (set == "avx2") return integer_avx2(rounds);
+  return 0;
+}
+
+#elif defined(__aarch64__)
+
+void read_all(const std::byte* from, std::size_t bytes) {
+  uint8x16_t sum[4] = {};
+  for (std::size_t i = 0; i + 64 <= bytes; i += 64) {
+    for (std::size_t j = 0; j < 4; ++j) {
+      sum[j] = veorq_u8(sum[j], vld1q_u8(reinterpret_cast<const std::uint8_t*>(from + i + 16 * j)));
+    }
+  }
+  for (uint8x16_t& part : sum) keep(part);
+}
+
+__attribute__((target("+dotprod"))) double integer_dotprod(int rounds) {
+  int32x4_t sum[kAccumulators] = {};
+  int8x16_t a = vdupq_n_s8(3);
+  const int8x16_t b = vdupq_n_s8(-2);
+  for (int round = 0; round < rounds; ++round) {
+    keep(a);
+    for (int32x4_t& part : sum) part = vdotq_s32(part, a, b);
+  }
+  for (int32x4_t& part : sum) keep(part);
+  return 32.0 * kAccumulators * rounds;
+}
+
+__attribute__((target("+i8mm"))) double integer_i8mm(int rounds) {
+  int32x4_t sum[kAccumulators] = {};
+  int8x16_t a = vdupq_n_s8(3);
+  const int8x16_t b = vdupq_n_s8(-2);
+  for (int round = 0; round < rounds; ++round) {
+    keep(a);
+    for (int32x4_t& part : sum) part = vmmlaq_s32(part, a, b);
+  }
+  for (int32x4_t& part : sum) keep(part);
+  return 64.0 * kAccumulators * rounds;
+}
+
+double integer_operations(std::string_view set, int rounds) {
+  if (set == "neon-i8mm") return integer_i8mm(rounds);
+  if (set == "neon") return integer_dotprod(rounds);
+  return 0;
+}
+
+#endif
+
+}  // namespace
+
+double read_bytes_per_second(ThreadPool& pool) {
+#if defined(__x86_64__)
+  if (!__builtin_cpu_supports("avx2")) return 0;
+#endif
+  // Written once, so that every page is real memory and not the shared page of zeros.
+  const std::vector<std::byte> memory(kReadBytes, std::byte{1});
+  const std::size_t piece = kReadBytes / kReadPieces;
+  const auto read = [&] {
+    pool.run(kReadPieces,
+             [&](std::size_t task, unsigned) { read_all(memory.data() + task * piece, piece); });
+  };
+  double best = seconds_of(read);
+  for (int i = 0; i < 4; ++i) best = std::min(best, seconds_of(read));
+  return static_cast<double>(kReadBytes) / best;
+}
+
+double integer_operations_per_second(const KernelSet& set, ThreadPool& pool) {
+  if (integer_operations(set.name, 1) == 0) return 0;
+  const std::size_t threads = pool.threads();
+  const auto work = [&] {
+    pool.run(threads * 8,
+             [&](std::size_t, unsigned) { integer_operations(set.name, kIntegerRounds / 8); });
+  };
+  double best = seconds_of(work);
+  for (int i = 0; i < 4; ++i) best = std::min(best, seconds_of(work));
+  return static_cast<double>(threads) * integer_operations(set.name, 1) * kIntegerRounds / best;
+}
+
+}  // namespace thaw::kernels
