@@ -50,8 +50,9 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
   THAW_TRY(tables, state.reader->section(SectionType::kTokenizer));
   THAW_TRY(tokenizer, text::Tokenizer::open(tables));
   if (tokenizer.vocabulary() > state.plan.config.vocabulary) {
-    return fail(Code::kCorrupt, "open function: the tokenizer has more tokens than the model; "
-                                "freeze it anew");
+    return fail(Code::kCorrupt,
+                "open function: the tokenizer has more tokens than the model; "
+                "freeze it anew");
   }
   state.tokenizer.emplace(std::move(tokenizer));
   if (const auto compiled = state.reader->section(SectionType::kTemplate)) {

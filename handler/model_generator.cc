@@ -99,9 +99,9 @@ Result<Generation> ModelGenerator::generate(const GenerationRequest& request,
   const std::uint32_t context = context_tokens();
   if (run.prompt.empty()) return fail(Code::kInvalid, "evaluate: the prompt is empty");
   if (run.prompt.size() >= context) {
-    return fail(Code::kLimit, cat("evaluate: a prompt of ", run.prompt.size(),
-                                  " tokens, the context holds ", context,
-                                  " with the answer; shorten the prompt"));
+    return fail(Code::kLimit,
+                cat("evaluate: a prompt of ", run.prompt.size(), " tokens, the context holds ",
+                    context, " with the answer; shorten the prompt"));
   }
   const auto room = static_cast<std::uint32_t>(context - run.prompt.size());
   run.tokens_max = std::min(request.max_tokens.value_or(room), room);

@@ -48,8 +48,8 @@ int main(int count, char** words) {
     const auto parsed = std::from_chars(threads.data(), end, context.threads);
     if (parsed.ec != std::errc() || parsed.ptr != end || context.threads == 0 ||
         context.threads > ThreadPool::kThreadsMax) {
-      return refuse(cat("THAW_THREADS '", threads, "': wanted a number from 1 to ",
-                        ThreadPool::kThreadsMax));
+      return refuse(
+          cat("THAW_THREADS '", threads, "': wanted a number from 1 to ", ThreadPool::kThreadsMax));
     }
   }
   LogLevel level = LogLevel::kInfo;

@@ -29,7 +29,6 @@ Result<KindChoice> choose_kind(const SourceTensor& tensor, Weights weights);
 //   to [rows_bytes(kind, count, cols)]
 // Errors: kCorrupt (a weight that is not finite, named).
 Result<Done> convert_rows(const SourceTensor& tensor, kernels::Kind kind, std::uint64_t first,
-                          std::uint64_t count, std::span<std::byte> to,
-                          std::vector<float>& floats);
+                          std::uint64_t count, std::span<std::byte> to, std::vector<float>& floats);
 
 }  // namespace thaw::freeze

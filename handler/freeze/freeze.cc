@@ -40,8 +40,8 @@ Result<std::pair<std::string, handler::Manifest>> make_manifest(const FreezeOpti
                                                                 std::string before) {
   std::string json = options.manifest_json.value_or(std::move(before));
   if (json.size() > kManifestBytesMax) {
-    return fail(Code::kLimit, cat("freeze: a manifest of ", json.size(), " bytes, limit ",
-                                  kManifestBytesMax));
+    return fail(Code::kLimit,
+                cat("freeze: a manifest of ", json.size(), " bytes, limit ", kManifestBytesMax));
   }
   if (json.empty()) json = "{}";
   THAW_TRY(manifest, handler::parse_manifest(json));
@@ -79,10 +79,11 @@ Result<Done> add_template(snapshot::Writer& writer, const ModelSource& source,
 }
 
 std::string metadata_json(const ModelSource& source) {
-  return cat("{\"format\":", json_quoted(source.format), ",\"name\":", json_quoted(source.name),
-             ",\"license\":", json_quoted(source.license), ",\"architecture\":",
-             json_quoted(model::name_of(static_cast<model::Architecture>(source.config.architecture))),
-             "}");
+  return cat(
+      "{\"format\":", json_quoted(source.format), ",\"name\":", json_quoted(source.name),
+      ",\"license\":", json_quoted(source.license), ",\"architecture\":",
+      json_quoted(model::name_of(static_cast<model::Architecture>(source.config.architecture))),
+      "}");
 }
 
 Result<FreezeReport> freeze_model(Files& files, const ModelSource& source, const std::string& path,
@@ -144,8 +145,8 @@ Result<FreezeReport> freeze_again(Files& files, const std::string& source, const
     THAW_TRY_DO(writer->begin(section.type, section.name));
     constexpr std::size_t kPiece = 8 << 20;
     for (std::size_t at = 0; at < section.bytes.size(); at += kPiece) {
-      THAW_TRY_DO(writer->append(
-          section.bytes.subspan(at, std::min(kPiece, section.bytes.size() - at))));
+      THAW_TRY_DO(
+          writer->append(section.bytes.subspan(at, std::min(kPiece, section.bytes.size() - at))));
       if (progress) progress(section.offset + at, reader->file_bytes());
     }
     THAW_TRY_DO(writer->end());

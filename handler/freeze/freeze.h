@@ -24,9 +24,9 @@ struct FreezeOptions {
 
 // One line of the table that `freeze` prints: all tensors of a role that went the same way.
 struct FreezeRow {
-  std::string tensors;      // "layers.*.query"
-  std::string from;         // "Q4_1"
-  std::string_view to;      // "q4m"
+  std::string tensors;  // "layers.*.query"
+  std::string from;     // "Q4_1"
+  std::string_view to;  // "q4m"
   bool is_exact = true;
   std::uint32_t count = 0;
   std::uint64_t weights = 0;

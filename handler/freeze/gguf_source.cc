@@ -61,8 +61,8 @@ class GgufSource final : public ModelSource {
     if (architecture_ == "qwen2") config.architecture = 2;
     if (architecture_ == "qwen3") config.architecture = 3;
     if (config.architecture == 0) {
-      return unsupported(cat("architecture '", architecture_,
-                             "', this build evaluates llama, qwen2 and qwen3"));
+      return unsupported(
+          cat("architecture '", architecture_, "', this build evaluates llama, qwen2 and qwen3"));
     }
     if (file_->integer(key("expert_count")).value_or(0) > 0) {
       return unsupported("a mixture-of-experts model; this build evaluates dense ones");
@@ -119,8 +119,8 @@ Result<Done> GgufSource::read_tensor(const gguf::Tensor& tensor) {
   to.cols = tensor.cols();
   to.bytes = tensor.bytes;
   if (tensor.shape.size() > 2) {
-    return unsupported(cat("tensor '", tensor.name, "' has ", tensor.shape.size(),
-                           " dimensions, wanted 1 or 2"));
+    return unsupported(
+        cat("tensor '", tensor.name, "' has ", tensor.shape.size(), " dimensions, wanted 1 or 2"));
   }
   if (tensor.name == "token_embd.weight") {
     to.role = Role::kEmbedding;
@@ -139,8 +139,8 @@ Result<Done> GgufSource::read_tensor(const gguf::Tensor& tensor) {
     if (known) {
       rest.remove_prefix(4);
       const auto digits = std::from_chars(rest.data(), rest.data() + rest.size(), layer);
-      known = digits.ec == std::errc() && digits.ptr != rest.data() + rest.size() &&
-              *digits.ptr == '.';
+      known =
+          digits.ec == std::errc() && digits.ptr != rest.data() + rest.size() && *digits.ptr == '.';
       if (known) rest.remove_prefix(static_cast<std::size_t>(digits.ptr - rest.data()) + 1);
     }
     if (known) {
@@ -189,7 +189,8 @@ Result<Done> GgufSource::read_sizes() {
   c.ffn_dim = ffn_dim;
   c.context_tokens = context;
   const auto epsilon = file_->number(key("attention.layer_norm_rms_epsilon"));
-  if (!epsilon) return corrupt(cat("key '", key("attention.layer_norm_rms_epsilon"), "' is missing"));
+  if (!epsilon)
+    return corrupt(cat("key '", key("attention.layer_norm_rms_epsilon"), "' is missing"));
   c.rms_epsilon = static_cast<float>(*epsilon);
   c.attention_scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim)));
   return Done{};
@@ -209,8 +210,8 @@ Result<Done> GgufSource::read_rope() {
     scaling.type = RopeScaling::Type::kLinear;
   } else if (type == "yarn") {
     scaling.type = RopeScaling::Type::kYarn;
-    scaling.original_context = file_->number(key("rope.scaling.original_context_length"))
-                                   .value_or(config.context_tokens);
+    scaling.original_context =
+        file_->number(key("rope.scaling.original_context_length")).value_or(config.context_tokens);
     scaling.beta_fast = file_->number(key("rope.scaling.yarn_beta_fast")).value_or(32);
     scaling.beta_slow = file_->number(key("rope.scaling.yarn_beta_slow")).value_or(1);
     const double extra = file_->number(key("rope.scaling.attn_factor")).value_or(1);
@@ -294,8 +295,8 @@ void GgufSource::read_ends(text::TokenizerSource& to) {
     if (value && *value < to.tokens.size()) ends.insert(static_cast<text::Token>(*value));
   }
   constexpr std::array<std::string_view, 7> kEnds = {
-      "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<end_of_turn>", "<|endoftext|>",
-      "<｜end▁of▁sentence｜>"};
+      "<|im_end|>",    "<|eot_id|>",    "<|eom_id|>",           "<|end|>",
+      "<end_of_turn>", "<|endoftext|>", "<｜end▁of▁sentence｜>"};
   for (std::size_t i = 0; i < to.tokens.size(); ++i) {
     if (to.types[i] != text::TokenType::kControl) continue;
     for (const std::string_view end : kEnds) {

@@ -18,9 +18,8 @@ double llama3(double frequency, const RopeScaling& scaling) {
   const double high = scaling.original_context / scaling.high_frequency_factor;
   if (wavelength < high) return frequency;
   if (wavelength > low) return frequency / scaling.factor;
-  const double smooth =
-      (scaling.original_context / wavelength - scaling.low_frequency_factor) /
-      (scaling.high_frequency_factor - scaling.low_frequency_factor);
+  const double smooth = (scaling.original_context / wavelength - scaling.low_frequency_factor) /
+                        (scaling.high_frequency_factor - scaling.low_frequency_factor);
   return (1 - smooth) * frequency / scaling.factor + smooth * frequency;
 }
 
@@ -45,11 +44,11 @@ Result<Done> check(double base, const RopeScaling& scaling, std::span<const floa
   if (!positive(scaling.factor)) {
     return fail(Code::kCorrupt, cat("rope: scaling factor ", scaling.factor, ", wanted > 0"));
   }
-  const bool stretched = scaling.type == RopeScaling::Type::kLlama3 ||
-                         scaling.type == RopeScaling::Type::kYarn;
+  const bool stretched =
+      scaling.type == RopeScaling::Type::kLlama3 || scaling.type == RopeScaling::Type::kYarn;
   if (stretched && !positive(scaling.original_context)) {
-    return fail(Code::kCorrupt, cat("rope: original context ", scaling.original_context,
-                                    ", wanted > 0"));
+    return fail(Code::kCorrupt,
+                cat("rope: original context ", scaling.original_context, ", wanted > 0"));
   }
   if (scaling.type == RopeScaling::Type::kLlama3 &&
       (!positive(scaling.low_frequency_factor) ||
@@ -74,8 +73,8 @@ Result<Rope> make_rope(std::uint32_t dims, double base, const RopeScaling& scali
                        std::span<const float> divisors) {
   THAW_TRY_DO(check(base, scaling, divisors));
   if (!divisors.empty() && divisors.size() != dims / 2) {
-    return fail(Code::kCorrupt, cat("rope: ", divisors.size(), " frequency divisors, wanted ",
-                                    dims / 2));
+    return fail(Code::kCorrupt,
+                cat("rope: ", divisors.size(), " frequency divisors, wanted ", dims / 2));
   }
   Rope rope;
   for (std::uint32_t pair = 0; pair < dims / 2; ++pair) {

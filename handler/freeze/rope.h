@@ -15,12 +15,12 @@ struct RopeScaling {
   enum class Type : std::uint8_t { kNone, kLinear, kLlama3, kYarn };
   Type type = Type::kNone;
   double factor = 1;
-  double original_context = 0;                // kLlama3, kYarn
-  double low_frequency_factor = 1;            // kLlama3
+  double original_context = 0;      // kLlama3, kYarn
+  double low_frequency_factor = 1;  // kLlama3
   double high_frequency_factor = 4;
-  double beta_fast = 32;                      // kYarn
+  double beta_fast = 32;  // kYarn
   double beta_slow = 1;
-  std::optional<double> attention_factor;     // kYarn; default 0.1 * ln(factor) + 1
+  std::optional<double> attention_factor;  // kYarn; default 0.1 * ln(factor) + 1
 };
 
 struct Rope {

@@ -21,11 +21,11 @@ namespace thaw::freeze {
 struct SourceTensor {
   model::Role role{};
   std::uint32_t layer = 0;
-  std::string name;    // as the file spells it, for messages
+  std::string name;  // as the file spells it, for messages
   gguf::Type type{};
   std::uint64_t rows = 0;
   std::uint64_t cols = 0;
-  Bytes bytes;         // row by row; lives as long as the ModelSource
+  Bytes bytes;  // row by row; lives as long as the ModelSource
 };
 
 // A foreign model, opened. Immutable.
@@ -33,14 +33,14 @@ class ModelSource {
  public:
   virtual ~ModelSource() = default;
 
-  model::Config config{};                  // version, rope_* and scales included
-  std::vector<std::uint64_t> rope_turns;   // [config.rope_pairs], ARITHMETIC.md "rope"
-  std::vector<SourceTensor> tensors;       // any order
+  model::Config config{};                 // version, rope_* and scales included
+  std::vector<std::uint64_t> rope_turns;  // [config.rope_pairs], ARITHMETIC.md "rope"
+  std::vector<SourceTensor> tensors;      // any order
   text::TokenizerSource tokenizer;
-  std::string chat_template;               // Jinja; empty where the model has none
-  std::string format;                      // "GGUF", "Hugging Face"
-  std::string name;                        // what the model calls itself; may be empty
-  std::string license;                     // may be empty
+  std::string chat_template;  // Jinja; empty where the model has none
+  std::string format;         // "GGUF", "Hugging Face"
+  std::string name;           // what the model calls itself; may be empty
+  std::string license;        // may be empty
 };
 
 // Errors of both: kNotFound, kIo, kCorrupt; kUnsupported: an architecture, rope scaling, tokenizer

@@ -22,11 +22,20 @@ constexpr std::uint64_t kBatchBytes = 8 << 20;
 constexpr std::uint64_t kTensorAlign = 64;
 
 // Forward order within a layer, then what follows the layers.
-constexpr std::array kLayerOrder = {
-    Role::kAttentionNorm, Role::kQuery,     Role::kKey,       Role::kValue,
-    Role::kQueryBias,     Role::kKeyBias,   Role::kValueBias, Role::kQueryNorm,
-    Role::kKeyNorm,       Role::kAttentionOutput, Role::kFeedForwardNorm,
-    Role::kGate,          Role::kUp,        Role::kDown};
+constexpr std::array kLayerOrder = {Role::kAttentionNorm,
+                                    Role::kQuery,
+                                    Role::kKey,
+                                    Role::kValue,
+                                    Role::kQueryBias,
+                                    Role::kKeyBias,
+                                    Role::kValueBias,
+                                    Role::kQueryNorm,
+                                    Role::kKeyNorm,
+                                    Role::kAttentionOutput,
+                                    Role::kFeedForwardNorm,
+                                    Role::kGate,
+                                    Role::kUp,
+                                    Role::kDown};
 
 bool is_optional(Role role) {
   switch (role) {
@@ -61,8 +70,8 @@ class Placer {
     if (!tied) THAW_TRY_DO(take(Role::kOutput, 0, false));
     THAW_TRY_DO(take(Role::kEmbedding, 0, false, !tied));
     if (!by_role_.empty()) {
-      return corrupt(cat("tensor '", by_role_.begin()->second->name, "', the model has ", layers,
-                         " layers"));
+      return corrupt(
+          cat("tensor '", by_role_.begin()->second->name, "', the model has ", layers, " layers"));
     }
     return std::move(placed_);
   }
@@ -78,10 +87,9 @@ class Placer {
     by_role_.erase(found);
     const model::Shape shape = *model::shape_of(source_.config, role);
     // A vector may come as one row or as one column.
-    const bool fits = shape.is_vector
-                          ? tensor.rows * tensor.cols == shape.cols &&
-                                (tensor.rows == 1 || tensor.cols == 1)
-                          : tensor.rows == shape.rows && tensor.cols == shape.cols;
+    const bool fits = shape.is_vector ? tensor.rows * tensor.cols == shape.cols &&
+                                            (tensor.rows == 1 || tensor.cols == 1)
+                                      : tensor.rows == shape.rows && tensor.cols == shape.cols;
     if (!fits) {
       return corrupt(cat("weights '", tensor.name, "': shape [", tensor.rows, ", ", tensor.cols,
                          "], the config wants [", shape.rows, ", ", shape.cols, "]"));
@@ -217,8 +225,7 @@ void summarise(const std::vector<PlacedTensor>& layout, FreezeReport& report) {
   std::uint64_t inexact = 0;
   for (const PlacedTensor& tensor : layout) {
     const auto role = static_cast<Role>(tensor.entry.role);
-    const gguf::TypeInfo* from =
-        gguf::find_type(static_cast<std::uint32_t>(tensor.source->type));
+    const gguf::TypeInfo* from = gguf::find_type(static_cast<std::uint32_t>(tensor.source->type));
     const std::string_view to = kernels::info(static_cast<Kind>(tensor.entry.kind)).name;
     const bool in_layer = tensor.entry.role >= static_cast<std::uint32_t>(Role::kAttentionNorm);
     const std::string name =

@@ -158,8 +158,7 @@ void ChunkPass::multiply(std::span<const Product> products, const float* x, std:
   std::size_t scratch_bytes = 0;
   for (const Product& product : products) {
     panels += product.matrix->panel_count();
-    scratch_bytes =
-        std::max(scratch_bytes, set_.scratch_bytes(product.matrix->kind, cols, rows));
+    scratch_bytes = std::max(scratch_bytes, set_.scratch_bytes(product.matrix->kind, cols, rows));
   }
   for (Engine::Scratch::PerThread& thread : scratch_.threads) thread.matmul.bytes(scratch_bytes);
   const std::size_t step = std::max<std::size_t>(1, panels / (pool_.threads() * kTasksPerThread));
@@ -226,8 +225,7 @@ void ChunkPass::attend(std::uint32_t index) {
   const std::size_t per_query = kernels::partial_floats(plan_.kv_shape());
   for (const Segment& segment : segments_) {
     const std::size_t tokens = segment.tokens.size();
-    const std::size_t splits =
-        (segment.first_position + tokens - 1) / kernels::kSplitPositions + 1;
+    const std::size_t splits = (segment.first_position + tokens - 1) / kernels::kSplitPositions + 1;
     const std::size_t tile = std::clamp<std::size_t>(
         kPartialFloatsMax / (splits * heads_per_kv * per_query), 1, kTileTokensMax);
     const std::size_t tiles = (tokens + tile - 1) / tile;
@@ -264,10 +262,10 @@ void ChunkPass::attend_tile(std::uint32_t index, const Segment& segment, std::ui
   for (std::uint32_t split = 0; split < queries.splits(); ++split) {
     set_.attend_split(shape, queries, split, partials + split * split_floats, scratch);
   }
-  set_.attend_merge(shape, queries, partials,
-                    scratch_.attended.floats(0) + row * attended_cols +
-                        kv_head * heads_per_kv * c.value_dim,
-                    attended_cols);
+  set_.attend_merge(
+      shape, queries, partials,
+      scratch_.attended.floats(0) + row * attended_cols + kv_head * heads_per_kv * c.value_dim,
+      attended_cols);
 }
 
 Result<Done> ChunkPass::logits(

@@ -61,9 +61,9 @@ Result<Done> in_range(std::string_view name, std::uint64_t value, std::uint64_t 
 
 Result<Done> validate(const Config& config) {
   if (config.version != kModelVersion) {
-    return fail(Code::kUnsupported, cat("model config: model section version ", config.version,
-                                        ", this build reads ", kModelVersion,
-                                        "; freeze the model anew"));
+    return fail(Code::kUnsupported,
+                cat("model config: model section version ", config.version, ", this build reads ",
+                    kModelVersion, "; freeze the model anew"));
   }
   if (config.arithmetic_version != kernels::kArithmeticVersion) {
     return fail(Code::kUnsupported,

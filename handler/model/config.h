@@ -26,25 +26,25 @@ inline constexpr std::uint32_t kHeadsMax = 4096;
 inline constexpr std::uint32_t kVocabularyMax = 1u << 22;
 inline constexpr std::uint32_t kContextMax = 1u << 24;
 
-struct Config {  // start of section kModel; u64 rope_turns[rope_pairs] follow it
-  std::uint32_t version;             // kModelVersion
+struct Config {           // start of section kModel; u64 rope_turns[rope_pairs] follow it
+  std::uint32_t version;  // kModelVersion
   std::uint32_t arithmetic_version;  // kernels::kArithmeticVersion it was frozen for
   std::uint32_t architecture;        // Architecture
   std::uint32_t layers;
   std::uint32_t dim;
   std::uint32_t heads;
-  std::uint32_t kv_heads;            // divides heads
-  std::uint32_t head_dim;            // of queries and keys
-  std::uint32_t value_dim;           // of values
+  std::uint32_t kv_heads;   // divides heads
+  std::uint32_t head_dim;   // of queries and keys
+  std::uint32_t value_dim;  // of values
   std::uint32_t ffn_dim;
   std::uint32_t vocabulary;
-  std::uint32_t context_tokens;      // the longest sequence
-  std::uint32_t rope_pairs;          // <= head_dim / 2
-  std::uint32_t rope_interleaved;    // 1: pairs (2i, 2i+1); 0: (i, i + rope_pairs)
-  float rope_factor;                 // multiplies sine and cosine (YaRN); else 1
+  std::uint32_t context_tokens;    // the longest sequence
+  std::uint32_t rope_pairs;        // <= head_dim / 2
+  std::uint32_t rope_interleaved;  // 1: pairs (2i, 2i+1); 0: (i, i + rope_pairs)
+  float rope_factor;               // multiplies sine and cosine (YaRN); else 1
   float rms_epsilon;
   float attention_scale;
-  std::uint32_t reserved[15];        // zero
+  std::uint32_t reserved[15];  // zero
 };
 static_assert(sizeof(Config) == 128);
 
@@ -59,9 +59,9 @@ enum class Role : std::uint32_t {
   kOutputNorm = 2,  // [1, dim]
   kOutput = 3,      // [vocabulary, dim]; absent where tied
   kAttentionNorm = 10,
-  kQuery = 11,      // [heads * head_dim, dim]
-  kKey = 12,        // [kv_heads * head_dim, dim]
-  kValue = 13,      // [kv_heads * value_dim, dim]
+  kQuery = 11,  // [heads * head_dim, dim]
+  kKey = 12,    // [kv_heads * head_dim, dim]
+  kValue = 13,  // [kv_heads * value_dim, dim]
   kQueryBias = 14,
   kKeyBias = 15,
   kValueBias = 16,
@@ -69,9 +69,9 @@ enum class Role : std::uint32_t {
   kKeyNorm = 18,
   kAttentionOutput = 19,  // [dim, heads * value_dim]
   kFeedForwardNorm = 30,
-  kGate = 31,       // [ffn_dim, dim]
+  kGate = 31,  // [ffn_dim, dim]
   kUp = 32,
-  kDown = 33,       // [dim, ffn_dim]
+  kDown = 33,  // [dim, ffn_dim]
 };
 // "attention_norm" and so on; "unknown" for others.
 std::string_view name_of(Role role);
@@ -92,13 +92,13 @@ enum class Layout : std::uint32_t { kPanels = 1, kRows = 2 };  // kernels/kind.h
 struct TensorEntry {  // section kTensors is an array of these, in forward order
   std::uint32_t role;
   std::uint32_t layer;
-  std::uint32_t kind;          // kernels::Kind; vectors are f32, rows
+  std::uint32_t kind;  // kernels::Kind; vectors are f32, rows
   std::uint32_t layout;
   std::uint32_t rows;
   std::uint32_t cols;
-  std::uint32_t section;       // snapshot::SectionType it lies in
-  std::uint32_t reserved;      // zero
-  std::uint64_t offset;        // in that section; 64-byte aligned
+  std::uint32_t section;   // snapshot::SectionType it lies in
+  std::uint32_t reserved;  // zero
+  std::uint64_t offset;    // in that section; 64-byte aligned
   std::uint64_t bytes;
 };
 static_assert(sizeof(TensorEntry) == 48);

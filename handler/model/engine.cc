@@ -17,14 +17,13 @@ std::uint32_t chunk_for(const Config& c, const EngineOptions& options,
                              std::size_t{c.kv_heads} * (c.head_dim + c.value_dim) +
                              std::size_t{c.heads} * c.value_dim + std::size_t{2} * c.ffn_dim +
                              std::size_t{2} * c.rope_pairs;
-  const std::size_t widest =
-      round_up(std::max({std::size_t{c.dim}, std::size_t{c.ffn_dim},
-                         std::size_t{c.heads} * c.value_dim}), kernels::kGroupCols);
+  const std::size_t widest = round_up(
+      std::max({std::size_t{c.dim}, std::size_t{c.ffn_dim}, std::size_t{c.heads} * c.value_dim}),
+      kernels::kGroupCols);
   const std::size_t block = set.token_block;
   const std::size_t bytes = floats * sizeof(float) + set.packed_bytes(block, widest) / block;
   const std::size_t tokens = options.activation_bytes / bytes / block * block;
-  return static_cast<std::uint32_t>(
-      std::clamp<std::size_t>(tokens, block, kChunkTokensMax));
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(tokens, block, kChunkTokensMax));
 }
 
 }  // namespace
@@ -56,8 +55,8 @@ Result<Done> Engine::forward(std::span<const BatchItem> items, const LogitsSink&
     }
     for (const Token token : item.tokens) {
       if (token >= c.vocabulary) {
-        return fail(Code::kInvalid, cat("evaluate: token ", token, ", the vocabulary has ",
-                                        c.vocabulary));
+        return fail(Code::kInvalid,
+                    cat("evaluate: token ", token, ", the vocabulary has ", c.vocabulary));
       }
     }
   }
@@ -81,8 +80,7 @@ Result<Done> Engine::forward(std::span<const BatchItem> items, const LogitsSink&
     wanted.clear();
     while (item < items.size() && places.size() < chunk_tokens_) {
       const BatchItem& from = items[item];
-      const std::size_t take =
-          std::min(from.tokens.size() - taken, chunk_tokens_ - places.size());
+      const std::size_t take = std::min(from.tokens.size() - taken, chunk_tokens_ - places.size());
       if (take > 0) {
         segments.push_back({from.session, from.tokens.subspan(taken, take), places.size(),
                             from.session->position()});

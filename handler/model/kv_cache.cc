@@ -17,8 +17,9 @@ KvPool::~KvPool() {
 
 Result<std::byte*> KvPool::lend() {
   if (block_bytes_ > bytes_max_ - lent_bytes()) {
-    return fail(Code::kLimit, cat("kv cache: ", lent_bytes() + block_bytes_, " bytes wanted, limit ",
-                                  bytes_max_, "; shorten the prompt or raise kv_bytes_max"));
+    return fail(Code::kLimit,
+                cat("kv cache: ", lent_bytes() + block_bytes_, " bytes wanted, limit ", bytes_max_,
+                    "; shorten the prompt or raise kv_bytes_max"));
   }
   std::byte* block = nullptr;
   if (!free_.empty()) {

@@ -24,8 +24,8 @@ class Assembler {
     if (!shape) return corrupt(cat("tensor role ", entry.role, ", unknown to this build"));
     const bool in_layer = entry.role >= static_cast<std::uint32_t>(Role::kAttentionNorm);
     if (entry.layer >= (in_layer ? plan_.config.layers : 1)) {
-      return corrupt(cat("tensor '", name(entry), "', the model has ", plan_.config.layers,
-                         " layers"));
+      return corrupt(
+          cat("tensor '", name(entry), "', the model has ", plan_.config.layers, " layers"));
     }
     if (role == Role::kEmbedding && entry.layout == static_cast<std::uint32_t>(Layout::kRows)) {
       return add_embedding_rows(entry, *shape);
@@ -174,8 +174,8 @@ Result<Plan> Plan::make(const snapshot::Reader& reader) {
 
   THAW_TRY(table, reader.section(SectionType::kTensors));
   if (table.size() % sizeof(TensorEntry) != 0) {
-    return corrupt(cat("tensor table of ", table.size(), " bytes, not a multiple of ",
-                       sizeof(TensorEntry)));
+    return corrupt(
+        cat("tensor table of ", table.size(), " bytes, not a multiple of ", sizeof(TensorEntry)));
   }
   plan.layers.resize(plan.config.layers);
   Assembler assembler(reader, plan);

@@ -14,12 +14,12 @@
 namespace thaw::model {
 
 struct LayerPlan {
-  const float* attention_norm = nullptr;     // [dim]
-  kernels::Matrix query, key, value;         // as their roles say
-  const float* query_bias = nullptr;         // [heads * head_dim], or null; so the next two
+  const float* attention_norm = nullptr;  // [dim]
+  kernels::Matrix query, key, value;      // as their roles say
+  const float* query_bias = nullptr;      // [heads * head_dim], or null; so the next two
   const float* key_bias = nullptr;
   const float* value_bias = nullptr;
-  const float* query_norm = nullptr;         // [head_dim], or null; both or none
+  const float* query_norm = nullptr;  // [head_dim], or null; both or none
   const float* key_norm = nullptr;
   kernels::Matrix attention_output;
   const float* feed_forward_norm = nullptr;  // [dim]
@@ -32,15 +32,13 @@ struct Plan {
   Config config{};
   std::span<const std::uint64_t> rope_turns;  // [rope_pairs]
   std::vector<LayerPlan> layers;
-  kernels::Matrix tied_embedding;             // panels; used if embedding_rows is empty
-  Bytes embedding_rows;                       // rows layout of `embedding_kind`
+  kernels::Matrix tied_embedding;  // panels; used if embedding_rows is empty
+  Bytes embedding_rows;            // rows layout of `embedding_kind`
   kernels::Kind embedding_kind = kernels::Kind::kF32;
-  const float* output_norm = nullptr;         // [dim]
-  kernels::Matrix output;                     // [vocabulary, dim]; the embedding where tied
+  const float* output_norm = nullptr;  // [dim]
+  kernels::Matrix output;              // [vocabulary, dim]; the embedding where tied
 
-  kernels::KvShape kv_shape() const {
-    return {config.kv_heads, config.head_dim, config.value_dim};
-  }
+  kernels::KvShape kv_shape() const { return {config.kv_heads, config.head_dim, config.value_dim}; }
   // Bytes of the KV cache of 64 positions, all layers.
   std::size_t kv_block_bytes() const { return kv_shape().block_bytes() * config.layers; }
 

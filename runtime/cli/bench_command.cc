@@ -23,17 +23,17 @@ struct TokenCost {
 };
 
 void count(const kernels::Matrix& matrix, TokenCost& cost) {
-  cost.bytes += static_cast<double>(
-      kernels::panels_bytes(matrix.kind, matrix.rows, matrix.cols).value_or(0));
+  cost.bytes +=
+      static_cast<double>(kernels::panels_bytes(matrix.kind, matrix.rows, matrix.cols).value_or(0));
   cost.operations += 2.0 * matrix.rows * matrix.cols;
 }
 
 TokenCost cost_of_layers(const model::Plan& plan) {
   TokenCost cost;
   for (const model::LayerPlan& layer : plan.layers) {
-    for (const kernels::Matrix* matrix : {&layer.query, &layer.key, &layer.value,
-                                          &layer.attention_output, &layer.gate, &layer.up,
-                                          &layer.down}) {
+    for (const kernels::Matrix* matrix :
+         {&layer.query, &layer.key, &layer.value, &layer.attention_output, &layer.gate, &layer.up,
+          &layer.down}) {
       count(*matrix, cost);
     }
   }

@@ -98,7 +98,8 @@ class Parser {
     sub->add_option("--top-p", run_.top_p);
     sub->add_option("--min-p", run_.min_p);
     sub->add_option("--seed", run_.seed);
-    sub->add_option("--stop", run_.stop, "end before this text (repeatable)")->allow_extra_args(false);
+    sub->add_option("--stop", run_.stop, "end before this text (repeatable)")
+        ->allow_extra_args(false);
     sub->add_flag("--think,!--no-think", run_.thinking, "for templates that know thinking");
     sub->add_option("--threads", run_.threads);
     sub->add_flag("--json", run_.json, "one JSON document on stdout");
@@ -129,13 +130,17 @@ class Parser {
     sub->add_option("--port", emulate_.port)->capture_default_str()->check(CLI::Range(0, 65535));
     sub->add_option("--bootstrap", emulate_.bootstrap, "the custom runtime to start");
     sub->add_option("--timeout", emulate_.timeout_seconds, "seconds an invocation may take")
-        ->capture_default_str()->check(CLI::Range(0.1, 900.0));
+        ->capture_default_str()
+        ->check(CLI::Range(0.1, 900.0));
     sub->add_option("--memory", emulate_.memory_megabytes, "MB the function is told it has")
-        ->capture_default_str()->check(CLI::Range(128, 10240));
+        ->capture_default_str()
+        ->check(CLI::Range(128, 10240));
     sub->add_option("--concurrency", emulate_.concurrency, "instances a function may have")
-        ->capture_default_str()->check(CLI::Range(1, 1000));
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1000));
     sub->add_option("--invoke-mode", emulate_.invoke_mode, "of the function URL")
-        ->check(CLI::IsMember({"buffered", "response_stream"}))->capture_default_str();
+        ->check(CLI::IsMember({"buffered", "response_stream"}))
+        ->capture_default_str();
   }
 
   void add_bench() {
@@ -149,8 +154,8 @@ class Parser {
   }
 
   void add_doctor() {
-    CLI::App* sub = command("doctor", "What this machine has, and what would go wrong", doctor_,
-                            doctor);
+    CLI::App* sub =
+        command("doctor", "What this machine has, and what would go wrong", doctor_, doctor);
     sub->add_option("snapshot", doctor_.path, "judge the machine by this snapshot");
     sub->add_flag("--json", doctor_.json, "one JSON document on stdout");
   }

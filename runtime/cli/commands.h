@@ -20,16 +20,16 @@ struct Context {
   Clock& clock;
   std::FILE* out;
   std::FILE* err;
-  bool shows_progress = false;    // err is a terminal
-  std::string kernels;            // THAW_KERNELS
-  unsigned threads = 0;           // THAW_THREADS; 0: usable_processors()
+  bool shows_progress = false;      // err is a terminal
+  std::string kernels;              // THAW_KERNELS
+  unsigned threads = 0;             // THAW_THREADS; 0: usable_processors()
   std::string program_directory{};  // where `thaw` lies, and `bootstrap` beside it
 };
 
 struct FreezeArguments {
   std::string source, output;
   std::string weights = "keep";
-  std::string manifest;                // path; empty: none
+  std::string manifest;  // path; empty: none
   std::optional<std::string> system;
   bool no_chat_template = false;
   bool json = false;
@@ -45,7 +45,7 @@ struct InspectArguments {
 Result<Done> inspect(const InspectArguments& arguments, const Context& context);
 
 struct RunArguments {
-  std::string path, prompt;   // prompt "-": stdin
+  std::string path, prompt;      // prompt "-": stdin
   std::uint32_t max_tokens = 0;  // 0: the manifest's default
   bool raw = false;
   std::optional<std::string> system;

@@ -44,8 +44,7 @@ std::optional<std::uint64_t> usable_memory(Files& files) {
   std::uint64_t bytes = *kilobytes * 1024;
   const auto limit = number_in(files, "/sys/fs/cgroup/memory.max", {});
   if (limit) {
-    const std::uint64_t used =
-        number_in(files, "/sys/fs/cgroup/memory.current", {}).value_or(0);
+    const std::uint64_t used = number_in(files, "/sys/fs/cgroup/memory.current", {}).value_or(0);
     bytes = std::min(bytes, *limit > used ? *limit - used : 0);
   }
   return bytes;
@@ -74,8 +73,8 @@ double cached_fraction(Bytes bytes) {
 void machine_findings(const Context& context, std::vector<Finding>& to) {
   to.push_back({"kernels", cat(join_sets(), " (fastest first)")});
   if (kernels::available().size() == 1) {
-    to.push_back({"kernels", "no vector instructions thaw knows: expect it to be 20 times slower",
-                  true});
+    to.push_back(
+        {"kernels", "no vector instructions thaw knows: expect it to be 20 times slower", true});
   }
   const unsigned usable = usable_processors();
   const auto online = static_cast<unsigned>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
@@ -97,9 +96,9 @@ Result<Done> snapshot_findings(const std::string& path, const Context& context,
                                std::vector<Finding>& to) {
   THAW_TRY(reader, snapshot::Reader::open(context.files, path));
   THAW_TRY(plan, model::Plan::make(*reader));
-  to.push_back({"snapshot", cat(megabytes(reader->file_bytes()), ", KV cache ",
-                                megabytes(plan.kv_block_bytes() / kernels::kKvBlockPositions),
-                                " a token")});
+  to.push_back(
+      {"snapshot", cat(megabytes(reader->file_bytes()), ", KV cache ",
+                       megabytes(plan.kv_block_bytes() / kernels::kKvBlockPositions), " a token")});
   const auto weights = reader->section(snapshot::SectionType::kWeights);
   if (weights) {
     const double cached = cached_fraction(*weights);
@@ -111,13 +110,14 @@ Result<Done> snapshot_findings(const std::string& path, const Context& context,
   if (const auto memory = usable_memory(context.files)) {
     const std::uint64_t want = reader->file_bytes() + (32u << 20);
     if (*memory < want) {
-      to.push_back({"memory", cat("the model wants ", megabytes(want), ", there are ",
-                                  megabytes(*memory), ": it will read the disk again and again"),
+      to.push_back({"memory",
+                    cat("the model wants ", megabytes(want), ", there are ", megabytes(*memory),
+                        ": it will read the disk again and again"),
                     true});
     } else if (*memory < want + context_kv) {
-      to.push_back({"memory", cat("enough for the model, but not for a full context of ",
-                                  plan.config.context_tokens, " tokens (", megabytes(context_kv),
-                                  ")"),
+      to.push_back({"memory",
+                    cat("enough for the model, but not for a full context of ",
+                        plan.config.context_tokens, " tokens (", megabytes(context_kv), ")"),
                     true});
     }
   }
@@ -135,8 +135,8 @@ Result<Done> doctor(const DoctorArguments& arguments, const Context& context) {
   if (arguments.json) {
     json all = json::array();
     for (const Finding& finding : findings) {
-      all.push_back({{"topic", finding.topic}, {"text", finding.text},
-                     {"warning", finding.is_warning}});
+      all.push_back(
+          {{"topic", finding.topic}, {"text", finding.text}, {"warning", finding.is_warning}});
     }
     std::fprintf(context.out, "%s\n", json{{"findings", all}}.dump(2).c_str());
     return Done{};

@@ -49,13 +49,15 @@ void print(const thaw::freeze::FreezeReport& report, const FreezeArguments& argu
     Table table({2, 4, 5});
     table.add({"tensors", "from", "count", "to", "bytes", "bits/weight", ""});
     for (const auto& row : report.rows) {
-      table.add({row.tensors, row.from, cat(row.count), std::string(row.to), megabytes(row.bytes),
-                 decimal(8.0 * static_cast<double>(row.bytes) / static_cast<double>(row.weights), 2),
-                 row.is_exact ? "exact" : "requantised"});
+      table.add(
+          {row.tensors, row.from, cat(row.count), std::string(row.to), megabytes(row.bytes),
+           decimal(8.0 * static_cast<double>(row.bytes) / static_cast<double>(row.weights), 2),
+           row.is_exact ? "exact" : "requantised"});
     }
     table.print(context.out);
   }
-  for (const std::string& note : report.notes) std::fprintf(context.out, "note: %s\n", note.c_str());
+  for (const std::string& note : report.notes)
+    std::fprintf(context.out, "note: %s\n", note.c_str());
   std::fprintf(context.out, "%s: %s%s%s, %s in %s s\n", arguments.output.c_str(),
                report.name.empty() ? "model" : report.name.c_str(),
                report.architecture.empty() ? "" : ", ", report.architecture.c_str(),
@@ -70,15 +72,22 @@ void print_json(const thaw::freeze::FreezeReport& report, const FreezeArguments&
                 double seconds, const Context& context) {
   nlohmann::json tensors = nlohmann::json::array();
   for (const auto& row : report.rows) {
-    tensors.push_back({{"tensors", row.tensors}, {"from", row.from}, {"to", row.to},
-                       {"count", row.count}, {"bytes", row.bytes}, {"exact", row.is_exact}});
+    tensors.push_back({{"tensors", row.tensors},
+                       {"from", row.from},
+                       {"to", row.to},
+                       {"count", row.count},
+                       {"bytes", row.bytes},
+                       {"exact", row.is_exact}});
   }
-  const nlohmann::json all = {
-      {"output", arguments.output},       {"name", report.name},
-      {"architecture", report.architecture}, {"format", report.format},
-      {"bytes", report.snapshot_bytes},   {"source_bytes", report.source_bytes},
-      {"seconds", seconds},               {"tensors", tensors},
-      {"notes", report.notes}};
+  const nlohmann::json all = {{"output", arguments.output},
+                              {"name", report.name},
+                              {"architecture", report.architecture},
+                              {"format", report.format},
+                              {"bytes", report.snapshot_bytes},
+                              {"source_bytes", report.source_bytes},
+                              {"seconds", seconds},
+                              {"tensors", tensors},
+                              {"notes", report.notes}};
   std::fprintf(context.out, "%s\n",
                all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }

@@ -48,8 +48,7 @@ std::vector<TensorRow> tensor_rows(const snapshot::Reader& reader) {
     const auto entry = load<model::TensorEntry>(table->data() + at);
     const kernels::KindInfo* kind = kernels::find_kind(entry.kind);
     rows.push_back({model::tensor_name(static_cast<model::Role>(entry.role), entry.layer),
-                    kind == nullptr ? "unknown" : kind->name, entry.rows, entry.cols,
-                    entry.bytes});
+                    kind == nullptr ? "unknown" : kind->name, entry.rows, entry.cols, entry.bytes});
   }
   return rows;
 }
@@ -61,8 +60,10 @@ json inspect_json(const InspectArguments& arguments, const snapshot::Reader& rea
               {"model", model_json(reader)}};
   json sections = json::array();
   for (const snapshot::Section& section : reader.sections()) {
-    sections.push_back({{"type", snapshot::name_of(section.type)}, {"name", section.name},
-                        {"offset", section.offset}, {"bytes", section.bytes.size()}});
+    sections.push_back({{"type", snapshot::name_of(section.type)},
+                        {"name", section.name},
+                        {"offset", section.offset},
+                        {"bytes", section.bytes.size()}});
   }
   all["sections"] = sections;
   if (const auto manifest = reader.section(SectionType::kManifest)) {
@@ -73,8 +74,11 @@ json inspect_json(const InspectArguments& arguments, const snapshot::Reader& rea
   }
   json tensors = json::array();
   for (const TensorRow& row : tensor_rows(reader)) {
-    tensors.push_back({{"name", row.name}, {"kind", row.kind}, {"rows", row.rows},
-                       {"cols", row.cols}, {"bytes", row.bytes}});
+    tensors.push_back({{"name", row.name},
+                       {"kind", row.kind},
+                       {"rows", row.rows},
+                       {"cols", row.cols},
+                       {"bytes", row.bytes}});
   }
   all["tensors"] = tensors;
   if (arguments.verify) all["verified"] = true;
@@ -88,8 +92,9 @@ void print(const InspectArguments& arguments, const snapshot::Reader& reader, st
                megabytes(reader.file_bytes()).c_str());
   const json model = model_json(reader);
   if (!model.is_null()) {
-    std::fprintf(out, "\n%s: %u layers of %u, %u heads (%u kv) of %u, feed-forward %u, vocabulary "
-                      "%u, context %u\n",
+    std::fprintf(out,
+                 "\n%s: %u layers of %u, %u heads (%u kv) of %u, feed-forward %u, vocabulary "
+                 "%u, context %u\n",
                  model["architecture"].get<std::string>().c_str(), model["layers"].get<unsigned>(),
                  model["dim"].get<unsigned>(), model["heads"].get<unsigned>(),
                  model["kv_heads"].get<unsigned>(), model["head_dim"].get<unsigned>(),
@@ -100,10 +105,9 @@ void print(const InspectArguments& arguments, const snapshot::Reader& reader, st
     const auto section = reader.section(type);
     if (!section) continue;
     const json parsed = json::parse(as_text(*section), nullptr, /*allow_exceptions=*/false);
-    const std::string text =
-        parsed.is_discarded()
-            ? "(not JSON)"
-            : parsed.dump(-1, ' ', false, json::error_handler_t::replace);
+    const std::string text = parsed.is_discarded()
+                                 ? "(not JSON)"
+                                 : parsed.dump(-1, ' ', false, json::error_handler_t::replace);
     std::fprintf(out, "%s: %s\n", std::string(snapshot::name_of(type)).c_str(), text.c_str());
   }
   std::fputc('\n', out);

@@ -9,8 +9,8 @@ Result<std::unique_ptr<NpyWriter>> NpyWriter::create(Files& files, const std::st
   auto writer = std::unique_ptr<NpyWriter>(new NpyWriter);
   THAW_TRY(file, files.create(path));
   writer->file_ = std::move(file);
-  std::string dictionary = cat("{'descr': '<f4', 'fortran_order': False, 'shape': (", rows, ", ",
-                               cols, "), }");
+  std::string dictionary =
+      cat("{'descr': '<f4', 'fortran_order': False, 'shape': (", rows, ", ", cols, "), }");
   // Magic, version and length take ten bytes; the data begins at a multiple of 64.
   constexpr std::size_t kPrefix = 10;
   dictionary.append(63 - (kPrefix + dictionary.size()) % 64, ' ');

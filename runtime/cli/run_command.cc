@@ -39,18 +39,17 @@ handler::GenerationRequest request_for(const RunArguments& arguments,
 
 void print_json(const handler::Generation& done, const std::string& text, double open_seconds,
                 const Context& context) {
-  const nlohmann::json all = {
-      {"text", text},
-      {"tokens", done.tokens},
-      {"finish_reason", handler::name_of(done.finish_reason)},
-      {"usage",
-       {{"prompt_tokens", done.usage.prompt_tokens},
-        {"completion_tokens", done.usage.completion_tokens}}},
-      {"timings",
-       {{"open_ms", open_seconds * 1e3},
-        {"tokenise_ms", seconds(done.tokenise) * 1e3},
-        {"prefill_ms", seconds(done.prefill) * 1e3},
-        {"decode_ms", seconds(done.decode) * 1e3}}}};
+  const nlohmann::json all = {{"text", text},
+                              {"tokens", done.tokens},
+                              {"finish_reason", handler::name_of(done.finish_reason)},
+                              {"usage",
+                               {{"prompt_tokens", done.usage.prompt_tokens},
+                                {"completion_tokens", done.usage.completion_tokens}}},
+                              {"timings",
+                               {{"open_ms", open_seconds * 1e3},
+                                {"tokenise_ms", seconds(done.tokenise) * 1e3},
+                                {"prefill_ms", seconds(done.prefill) * 1e3},
+                                {"decode_ms", seconds(done.decode) * 1e3}}}};
   std::fprintf(context.out, "%s\n",
                all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
@@ -58,14 +57,13 @@ void print_json(const handler::Generation& done, const std::string& text, double
 void print_summary(const handler::Generation& done, double open_seconds, const Context& context) {
   const double prefill = seconds(done.prefill);
   const double decode = seconds(done.decode);
-  std::fprintf(context.err,
-               "open %s, prefill %u tokens in %s (%s/s), decode %u tokens in %s (%s/s), %s\n",
-               milliseconds(open_seconds).c_str(), done.usage.prompt_tokens,
-               milliseconds(prefill).c_str(),
-               decimal(done.usage.prompt_tokens / std::max(prefill, 1e-9), 1).c_str(),
-               done.usage.completion_tokens, milliseconds(decode).c_str(),
-               decimal(done.usage.completion_tokens / std::max(decode, 1e-9), 1).c_str(),
-               std::string(handler::name_of(done.finish_reason)).c_str());
+  std::fprintf(
+      context.err, "open %s, prefill %u tokens in %s (%s/s), decode %u tokens in %s (%s/s), %s\n",
+      milliseconds(open_seconds).c_str(), done.usage.prompt_tokens, milliseconds(prefill).c_str(),
+      decimal(done.usage.prompt_tokens / std::max(prefill, 1e-9), 1).c_str(),
+      done.usage.completion_tokens, milliseconds(decode).c_str(),
+      decimal(done.usage.completion_tokens / std::max(decode, 1e-9), 1).c_str(),
+      std::string(handler::name_of(done.finish_reason)).c_str());
 }
 
 }  // namespace

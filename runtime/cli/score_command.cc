@@ -136,8 +136,10 @@ Result<Done> score(const ScoreArguments& arguments, const Context& context) {
   const double seconds = std::chrono::duration<double>(context.clock.now() - begin).count();
   const double nll = scorer.mean_nll();
   if (arguments.json) {
-    const json all = {{"tokens", tokens.size()},       {"mean_nll", nll},
-                      {"perplexity", std::exp(nll)},   {"digest", scorer.digest()},
+    const json all = {{"tokens", tokens.size()},
+                      {"mean_nll", nll},
+                      {"perplexity", std::exp(nll)},
+                      {"digest", scorer.digest()},
                       {"kernels", function->kernels().name}};
     std::fprintf(context.out, "%s\n", all.dump(2).c_str());
   } else {

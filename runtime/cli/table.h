@@ -21,8 +21,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-std::string megabytes(std::uint64_t bytes);                  // "98.4 MB"
-std::string decimal(double value, int digits);               // "12.3"
-std::string milliseconds(double seconds);                    // "1.24 ms"
+std::string megabytes(std::uint64_t bytes);     // "98.4 MB"
+std::string decimal(double value, int digits);  // "12.3"
+std::string milliseconds(double seconds);       // "1.24 ms"
 
 }  // namespace thaw::cli
