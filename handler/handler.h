@@ -25,7 +25,8 @@ struct InvocationContext {
 // The head of a streamed answer.
 struct StreamHead {
   std::string content_type = "application/octet-stream";
-  // Set for answers to HTTP events: they begin with the platform's HTTP prelude.
+  // Set for answers to HTTP events: they begin with the platform's HTTP prelude. `headers` then has
+  // the content type, too.
   struct Http {
     int status = 200;
     std::vector<std::pair<std::string, std::string>> headers;

@@ -15,24 +15,36 @@
 namespace thaw::handler {
 
 struct Manifest {
-  std::string name = "model";     // the function's and the model's name in answers
-  std::string task = "chat";      // "chat": a prompt is a user message; "complete": raw text
-  std::string system;             // put before conversations that bring no system message
-  bool buffered = false;          // invoke_mode "buffered": never stream
-  text::SamplerOptions sampling;  // defaults of requests that do not say
-  std::uint32_t max_tokens = 256;          // default
-  std::uint32_t max_tokens_limit = 4096;   // requests above it are refused
-  std::uint32_t event_bytes_max = 6u << 20;
+  std::string name = "model";      // the function's and the model's name in answers
+  std::string task = "chat";       // "chat": a prompt is a user message; "complete": raw text
+  std::string system;              // put before conversations that bring no system message
+  bool buffered = false;           // invoke_mode "buffered": never stream
+  text::SamplerOptions sampling;   // defaults of requests that do not say
+  bool seeded = false;             // sampling.seed holds; else each invocation has its own seed
+  std::uint32_t max_tokens = 256;  // default
+  std::uint32_t max_tokens_limit = 4096;     // requests above it are refused
+  std::uint32_t event_bytes_max = 6u << 20;  // of a direct event, or of an HTTP event's body
   // Where triggers keep the prompt: JSON Pointers (RFC 6901) into a record's body; empty: the body
   // itself is a prompt, or a direct event if it is a JSON object.
   std::string prompt_pointer;
 };
 
+// Limits that the fields are held to; MANIFEST.md states them.
+inline constexpr std::size_t kNameBytesMax = 128;
+inline constexpr std::size_t kSystemBytesMax = 1u << 20;  // longer than any context
+inline constexpr std::size_t kPointerBytesMax = 1024;
+inline constexpr std::uint32_t kTokensLimitMax = 1u << 24;
+inline constexpr std::uint32_t kEventBytesLimitMax = 64u << 20;
+
+// Whether every field is in its range; who fills a Manifest by hand checks it before compiling.
+// Errors: kInvalid, naming the field.
+Result<Done> validate(const Manifest& manifest);
 // Errors: kInvalid (not JSON, unknown field, wrong type, out of range; names the field).
 Result<Manifest> parse_manifest(std::string_view json);
 // The same bytes for the same manifest; read_manifest's inverse.
 std::vector<std::byte> compile_manifest(const Manifest& manifest);
-// Errors: kCorrupt, kUnsupported (compiled by another version).
+// Errors: kCorrupt (cut short, too long, a field out of range), kUnsupported (compiled by another
+// version).
 Result<Manifest> read_manifest(Bytes compiled);
 
 }  // namespace thaw::handler

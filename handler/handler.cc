@@ -1,0 +1,205 @@
+#include "handler/handler.h"
+
+#include <exception>
+#include <variant>
+
+#include "base/str.h"
+#include "handler/event/adapter.h"
+#include "handler/event/json.h"
+#include "handler/http_surface.h"
+#include "handler/json_pointer.h"
+#include "handler/run.h"
+
+namespace thaw::handler {
+namespace {
+
+using json::Value;
+
+constexpr std::string_view kHandled =
+    "this function answers {\"prompt\"} or {\"messages\"}, HTTP events (API Gateway, Function URL, "
+    "ALB, Function Compute) and SQS";
+
+Outcome failed(std::string type, std::string message) {
+  Outcome outcome;
+  outcome.error = InvocationError{std::move(type), std::move(message)};
+  return outcome;
+}
+
+Outcome invalid(std::string message) {
+  return failed("Function.InvalidRequest", std::move(message));
+}
+
+// An escaped body doubles at most, and its envelope is small, so that what is larger than this is
+// refused unread.
+std::size_t unread_limit(const Manifest& manifest) {
+  return 2 * std::size_t{manifest.event_bytes_max} + (64u << 10);
+}
+
+Outcome too_large(std::size_t bytes, std::size_t most) {
+  return failed("Function.RequestTooLarge",
+                cat("event: ", bytes, " bytes, the limit is ", most, "; send less"));
+}
+
+Outcome answer_direct(const Service& service, const Value& event, const InvocationContext& context,
+                      Responder& responder) {
+  std::variant<Request, FieldError> read =
+      read_request(Shape::kDirect, event, service.manifest, seed_of(context.request_id));
+  if (const auto* wrong = std::get_if<FieldError>(&read)) {
+    return invalid(cat("event ", wrong->message));
+  }
+  Request& asked = std::get<Request>(read);
+  asked.generation.deadline = generation_deadline(context, service.clock);
+  // An answer that is not streamed is one JSON document, which is what Invoke promises.
+  const bool stream = asked.stream && responder.can_stream() && !service.manifest.buffered;
+  StreamHead head;
+  head.content_type = stream_content_type(Shape::kDirect);
+  Ran ran = run(service, asked, answer_head(service, Shape::kDirect, asked, context),
+                stream ? Delivery::kStream : Delivery::kWhole, head, responder);
+  wipe(asked);
+  Outcome outcome;
+  outcome.streamed = ran.streamed;
+  outcome.body = std::move(ran.body);
+  if (ran.streamed) outcome.content_type = head.content_type;
+  if (ran.error) outcome.error = invocation_error(*ran.error);
+  outcome.usage = ran.usage;
+  return outcome;
+}
+
+Outcome answer_http_event(const Service& service, const event::HttpSource& source,
+                          const Value& event, const InvocationContext& context,
+                          Responder& responder) {
+  Result<event::HttpRequest> request = source.read(event);
+  HttpOutcome answered;
+  if (request) {
+    answered = answer_http(service, *request, context, responder);
+    wipe(request->body);
+  } else {
+    answered.response = error_response(api_error(request.error()), context.request_id);
+  }
+  Outcome outcome;
+  outcome.streamed = answered.streamed;
+  outcome.error = std::move(answered.error);
+  outcome.usage = answered.usage;
+  if (!answered.streamed) {
+    outcome.body = source.write(request ? *request : event::HttpRequest{}, answered.response);
+  }
+  return outcome;
+}
+
+// A record's body: the text where the manifest points, a direct event, or a bare prompt.
+std::variant<Request, FieldError> read_record(const Service& service, std::string_view body,
+                                              std::uint64_t seed) {
+  const std::string_view pointer = service.manifest.prompt_pointer;
+  const std::size_t first = body.find_first_not_of(" \t\r\n");
+  const bool object = first != std::string_view::npos && body[first] == '{';
+  if (body.empty()) return FieldError{Code::kInvalid, "", "record: found an empty body"};
+  if (!object && pointer.empty()) return request_of_prompt(body, service.manifest, seed);
+  Result<json::Document> document = json::Document::parse(body);
+  if (!document) return FieldError{Code::kInvalid, "", document.error().message};
+  if (pointer.empty()) {
+    return read_request(Shape::kDirect, document->root(), service.manifest, seed);
+  }
+  const Value found = find_pointer(document->root(), pointer);
+  if (found.is_object()) return read_request(Shape::kDirect, found, service.manifest, seed);
+  if (found.is_string()) return request_of_prompt(found.text(), service.manifest, seed);
+  return FieldError{Code::kInvalid, "", cat("record: nothing at '", pointer, "'")};
+}
+
+// Whoever sent the record cannot be streamed to.
+class NoResponder final : public Responder {
+ public:
+  bool can_stream() const override { return false; }
+  Result<Done> begin(const StreamHead&) override { return fail(Code::kUnsupported, "no stream"); }
+  Result<Done> write(std::string_view) override { return fail(Code::kUnsupported, "no stream"); }
+};
+
+// True where the record was answered in full. An answer that the deadline cut short counts as
+// failed: the queue then brings the record again.
+bool answer_record(const Service& service, const event::Record& record,
+                   const InvocationContext& context, Usage& usage) {
+  std::variant<Request, FieldError> read = read_record(service, record.body, seed_of(record.id));
+  if (std::holds_alternative<FieldError>(read)) return false;
+  Request& asked = std::get<Request>(read);
+  asked.generation.deadline = generation_deadline(context, service.clock);
+  if (asked.generation.deadline && service.clock.now() >= *asked.generation.deadline) return false;
+  NoResponder nobody;
+  Ran ran = run(service, asked, answer_head(service, Shape::kDirect, asked, context),
+                Delivery::kWhole, StreamHead(), nobody);
+  wipe(asked);
+  wipe(ran.body);
+  usage.prompt_tokens += ran.usage.prompt_tokens;
+  usage.completion_tokens += ran.usage.completion_tokens;
+  usage.cached_tokens += ran.usage.cached_tokens;
+  return !ran.error && ran.finish_reason != FinishReason::kDeadline &&
+         ran.finish_reason != FinishReason::kCancelled;
+}
+
+Outcome answer_batch(const Service& service, const event::BatchSource& source, const Value& event,
+                     const InvocationContext& context) {
+  const Result<event::Batch> batch = source.read(event);
+  if (!batch) return invalid(batch.error().message);
+  Outcome outcome;
+  std::vector<std::string_view> failed_ids;
+  for (const event::Record& record : batch->records) {
+    const bool skip = batch->in_order && !failed_ids.empty();
+    if (skip || !answer_record(service, record, context, outcome.usage)) {
+      failed_ids.push_back(record.id);
+    }
+  }
+  outcome.body = source.write(failed_ids);
+  return outcome;
+}
+
+Outcome refuse(const Value& event) {
+  const std::string source = event::unhandled_source(event);
+  if (!source.empty()) {
+    return failed("Function.UnsupportedEvent",
+                  cat("event '", source, "': not handled by this function; ", kHandled));
+  }
+  if (!event.is_object()) {
+    return failed("Function.UnsupportedEvent", cat("event: found ", json::name_of(event.type()),
+                                                   ", wanted an object; ", kHandled));
+  }
+  const std::string names = event::field_names(event);
+  return failed("Function.UnsupportedEvent",
+                cat("event: not recognised; found ", names.empty() ? "no fields" : "fields ", names,
+                    "; ", kHandled));
+}
+
+Outcome dispatch(const Service& service, std::string_view event, const InvocationContext& context,
+                 Responder& responder) {
+  if (event.size() > unread_limit(service.manifest)) {
+    return too_large(event.size(), service.manifest.event_bytes_max);
+  }
+  const Result<json::Document> document = json::Document::parse(event);
+  if (!document) return invalid(cat("event: ", document.error().message));
+  const Value root = document->root();
+  if (const event::Adapter* adapter = event::find_adapter(root)) {
+    return adapter->http != nullptr
+               ? answer_http_event(service, *adapter->http, root, context, responder)
+               : answer_batch(service, *adapter->batch, root, context);
+  }
+  const bool direct = (root["prompt"] || root["messages"]) && !root["eventSource"];
+  if (!direct) return refuse(root);
+  if (event.size() > service.manifest.event_bytes_max) {
+    return too_large(event.size(), service.manifest.event_bytes_max);
+  }
+  return answer_direct(service, root, context, responder);
+}
+
+}  // namespace
+
+Handler::Handler(Generator& generator, const Manifest& manifest, Clock& clock)
+    : generator_(generator), manifest_(manifest), clock_(clock) {}
+
+Outcome Handler::handle(std::string_view event, const InvocationContext& context,
+                        Responder& responder) {
+  // The one thing that may throw is memory that has run out; the invocation fails, not the process.
+  try {
+    return dispatch(Service{generator_, manifest_, clock_}, event, context, responder);
+  } catch (const std::exception&) {
+    return failed("Function.OutOfMemory", "event: memory ran out; send less, or allow more memory");
+  }
+}
+
+}  // namespace thaw::handler

@@ -1,0 +1,27 @@
+// The function as an HTTP service: POST /predict, OpenAI's /v1 paths, GET /healthz. Knows requests
+// and answers of HTTP, not what carried them: event adapters and plain HTTP servers use the same.
+#pragma once
+
+#include <optional>
+
+#include "handler/event/http_message.h"
+#include "handler/handler.h"
+#include "handler/run.h"
+
+namespace thaw::handler {
+
+struct HttpOutcome {
+  bool streamed = false;  // the answer went to the responder; `response` is empty
+  event::HttpResponse response;
+  std::optional<InvocationError> error;  // a stream that broke off, as platforms count it
+  Usage usage;
+};
+
+// Every mistake of the client's, and every failure before the first byte, is a response.
+HttpOutcome answer_http(const Service& service, const event::HttpRequest& request,
+                        const InvocationContext& context, Responder& responder);
+
+// A response that carries an error, with the headers that every response has.
+event::HttpResponse error_response(const ApiError& error, std::string_view request_id);
+
+}  // namespace thaw::handler

@@ -1,0 +1,13 @@
+// JSON Pointers (RFC 6901): where in a document the manifest says a prompt is.
+#pragma once
+
+#include <string_view>
+
+#include "handler/event/json.h"
+
+namespace thaw::handler {
+
+// The value at `pointer`; absent where there is none. The empty pointer is the root.
+json::Value find_pointer(json::Value root, std::string_view pointer);
+
+}  // namespace thaw::handler

@@ -1,0 +1,99 @@
+// The manifest's JSON form; MANIFEST.md is its documentation.
+#include <algorithm>
+#include <initializer_list>
+
+#include "base/str.h"
+#include "handler/event/json.h"
+#include "handler/fields.h"
+#include "handler/manifest.h"
+#include "handler/request.h"
+
+namespace thaw::handler {
+namespace {
+
+// A misspelt field would silently change what a function does, so unknown ones are errors.
+void refuse_unknown(Fields& fields, const json::Value& object,
+                    std::initializer_list<std::string_view> known) {
+  std::string names;
+  for (const std::string_view name : known) names += cat(names.empty() ? "" : ", ", name);
+  for (const json::Value& member : object) {
+    if (std::find(known.begin(), known.end(), member.key()) == known.end()) {
+      fields.wrong(member.key().substr(0, 64), "an unknown field", names);
+    }
+  }
+}
+
+Result<Done> take_error(const Fields& fields) {
+  if (!fields.failed()) return Done{};
+  return fail(Code::kInvalid, cat("manifest ", fields.error().message));
+}
+
+Result<Done> read_defaults(const json::Value& object, Manifest& manifest) {
+  Fields fields(object, "defaults.");
+  refuse_unknown(fields, object,
+                 {"max_tokens", "temperature", "top_k", "top_p", "min_p", "repetition_penalty",
+                  "presence_penalty", "frequency_penalty", "logit_bias", "seed"});
+  const auto max_tokens = fields.integer("max_tokens", 1, manifest.max_tokens_limit);
+  if (max_tokens) manifest.max_tokens = static_cast<std::uint32_t>(*max_tokens);
+  read_sampling(fields, manifest.sampling, manifest.seeded);
+  return take_error(fields);
+}
+
+Result<Done> read_limits(const json::Value& object, Manifest& manifest) {
+  Fields fields(object, "limits.");
+  refuse_unknown(fields, object, {"max_tokens", "event_bytes"});
+  if (const auto most = fields.integer("max_tokens", 1, kTokensLimitMax)) {
+    manifest.max_tokens_limit = static_cast<std::uint32_t>(*most);
+    manifest.max_tokens = std::min(manifest.max_tokens, manifest.max_tokens_limit);
+  }
+  if (const auto most = fields.integer("event_bytes", 1024, kEventBytesLimitMax)) {
+    manifest.event_bytes_max = static_cast<std::uint32_t>(*most);
+  }
+  return take_error(fields);
+}
+
+Result<Done> read_events(const json::Value& object, Manifest& manifest) {
+  Fields fields(object, "events.");
+  refuse_unknown(fields, object, {"prompt"});
+  if (const auto pointer = fields.text("prompt")) manifest.prompt_pointer = *pointer;
+  return take_error(fields);
+}
+
+}  // namespace
+
+Result<Manifest> parse_manifest(std::string_view json) {
+  Result<json::Document> document = json::Document::parse(json);
+  if (!document) {
+    return fail(Code::kInvalid, cat("manifest: ", document.error().message));
+  }
+  const json::Value root = document->root();
+  if (!root.is_object()) {
+    return fail(Code::kInvalid,
+                cat("manifest: found ", json::name_of(root.type()), ", wanted an object"));
+  }
+  Manifest manifest;
+  Fields fields(root);
+  refuse_unknown(
+      fields, root,
+      {"$schema", "name", "task", "system", "invoke_mode", "defaults", "limits", "events"});
+  if (const auto name = fields.text("name")) manifest.name = *name;
+  if (const auto task = fields.text("task")) manifest.task = *task;
+  if (const auto system = fields.text("system")) manifest.system = *system;
+  if (const auto mode = fields.text("invoke_mode")) {
+    if (*mode != "streaming" && *mode != "buffered") {
+      fields.wrong("invoke_mode", "another string", "'streaming' or 'buffered'");
+    }
+    manifest.buffered = *mode == "buffered";
+  }
+  const json::Value limits = fields.object("limits");
+  const json::Value defaults = fields.object("defaults");
+  const json::Value events = fields.object("events");
+  THAW_TRY_DO(take_error(fields));
+  THAW_TRY_DO(read_limits(limits, manifest));  // before the defaults, which it bounds
+  THAW_TRY_DO(read_defaults(defaults, manifest));
+  THAW_TRY_DO(read_events(events, manifest));
+  THAW_TRY_DO(validate(manifest));
+  return manifest;
+}
+
+}  // namespace thaw::handler
