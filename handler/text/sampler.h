@@ -26,29 +26,53 @@ struct SamplerOptions {
   std::uint64_t seed = 0;
 };
 
+inline constexpr float kTemperatureMax = 100;        // beyond it all tokens are about alike
+inline constexpr float kRepetitionPenaltyMax = 100;  // and no less than its reciprocal
+inline constexpr float kPenaltyMax = 2;              // presence and frequency, as OpenAI has it
+inline constexpr float kLogitBiasMax = 100;          // the same
+inline constexpr std::size_t kLogitBiasCountMax = 1024;
+
 // Errors: kInvalid, naming the field, what was found and the range wanted.
 Result<Done> validate(const SamplerOptions& options);
 
-// One sequence's sampler. One thread at a time.
+// One sequence's sampler. The order of its steps: logit_bias, repetition penalty, presence and
+// frequency penalties, temperature, top_k, top_p, min_p, draw. One thread at a time.
 class Sampler {
  public:
-  // `prompt` counts for the repetition penalty.
+  // `prompt` counts for the repetition penalty. Precondition: vocabulary > 0, options are valid.
   Sampler(const SamplerOptions& options, std::span<const Token> prompt, std::size_t vocabulary);
-  // Chooses from logits [vocabulary], all finite; remembers the choice.
+  // Chooses from the first `vocabulary` of `logits`, all finite; remembers the choice.
+  // Precondition: there are that many.
   Token sample(std::span<const float> logits);
 
  private:
+  struct Candidate {
+    float logit;
+    Token token;
+    double weight;  // proportional to its probability; the likeliest has 1
+  };
+
+  std::span<const float> adjust(std::span<const float> logits);
+  Token draw(std::span<const float> logits);
+  void gather(std::span<const float> logits);
+  void keep_top_k();
+  void keep_top_p();
+
   SamplerOptions options_;
+  std::size_t vocabulary_;
   Random random_;
-  std::vector<std::uint32_t> generated_;  // [vocabulary] how often each was generated; empty if unused
-  std::vector<bool> seen_;                // [vocabulary] for the repetition penalty; empty if unused
-  std::vector<std::pair<float, Token>> candidates_;
+  std::vector<std::uint32_t> generated_;  // [vocabulary] how often each was; empty if unused
+  std::vector<bool> seen_;                // [vocabulary] in prompt or output; empty if unused
+  std::vector<float> adjusted_;           // [vocabulary] buffer; empty if unused
+  std::vector<Candidate> candidates_;
 };
 
-// Finds stop strings in text that arrives in pieces, across token borders. Holds back what may yet
-// become a stop string. One thread at a time.
+// Finds stop strings in text that arrives in pieces, across token borders. Holds back no more than
+// what may yet become a stop string. How the text is cut into pieces changes nothing: the stop
+// string that ends first wins, the longest of those that end together. One thread at a time.
 class StopFinder {
  public:
+  // Empty stop strings are ignored.
   explicit StopFinder(std::vector<std::string> stops);
   // The text that is now certain to come before any stop string.
   std::string push(std::string_view text);
@@ -57,7 +81,15 @@ class StopFinder {
   std::string finish();
 
  private:
-  std::vector<std::string> stops_;
+  // Knuth, Morris, Pratt: how much of a stop string the text so far ends with.
+  struct Stop {
+    std::string text;
+    std::vector<std::size_t> borders;  // [i]: the longest border of the first i + 1 bytes
+    std::size_t matched = 0;
+  };
+  static void advance(Stop& stop, char next);
+
+  std::vector<Stop> stops_;
   std::string held_;
   bool stopped_ = false;
 };

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "handler/text/tokenizer_tables.h"
 
 namespace thaw::text {
 
@@ -25,25 +26,30 @@ struct Piece {
 
 // Token types as GGUF numbers them.
 enum class TokenType : std::uint8_t {
-  kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6,
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6,
 };
 
 // What an importer (GGUF, tokenizer.json) hands over at freeze time.
 struct TokenizerSource {
   enum class Model : std::uint8_t { kByteBpe, kSentencePiece };
   Model model = Model::kByteBpe;
-  std::string pre;                      // pre-tokenizer as GGUF names it: "smollm", "qwen2", ...
-  std::vector<std::string> tokens;      // as the file spells them (byte-level alphabet, or U+2581)
-  std::vector<TokenType> types;         // as many as tokens
-  std::vector<std::string> merges;      // "left right", by rank (kByteBpe)
-  std::vector<float> scores;            // as many as tokens (kSentencePiece)
+  std::string pre;                  // pre-tokenizer as GGUF names it: "smollm", "qwen2", ...
+  std::vector<std::string> tokens;  // as the file spells them (byte-level alphabet, or U+2581)
+  std::vector<TokenType> types;     // as many as tokens
+  std::vector<std::string> merges;  // "left right", by rank (kByteBpe)
+  std::vector<float> scores;        // as many as tokens (kSentencePiece)
   std::optional<Token> bos, eos, unknown, padding;
-  std::vector<Token> ends;              // generation stops at these: eos, eot, eom, ...
+  std::vector<Token> ends;  // generation stops at these: eos, eot, eom, ...
   bool add_bos = false;
   bool add_eos = false;
   bool add_space_prefix = false;
-  bool ignore_merges = false;           // a piece that is a token is taken whole
-  bool nfc = false;                     // normalise text first
+  bool ignore_merges = false;  // a piece that is a token is taken whole
+  bool nfc = false;            // normalise text first
 };
 
 // The tables of a tokenizer, for the snapshot's kTokenizer section. Deterministic.
@@ -60,7 +66,8 @@ class Tokenizer {
   // Appends the tokens of `text` to `to`. `special`: recognise special tokens; added tokens that
   // are not special always are. Adds no BOS. Any bytes are good input, invalid UTF-8 included.
   void encode(std::string_view text, bool special, std::vector<Token>& to) const;
-  // The tokens of a prompt: BOS first if the model wants it and `pieces` do not begin with it.
+  // The tokens of a prompt: BOS first if the model wants it and `pieces` do not begin with it. The
+  // pieces merge as one text; only what is special in them is kept apart.
   std::vector<Token> encode_prompt(std::span<const Piece> pieces) const;
 
   std::size_t vocabulary() const;
@@ -76,8 +83,8 @@ class Tokenizer {
   std::string_view pre() const;
 
  private:
-  explicit Tokenizer(Bytes tables) : tables_(tables) {}
-  Bytes tables_;
+  explicit Tokenizer(const TokenizerTables& tables) : tables_(tables) {}
+  TokenizerTables tables_;
 };
 
 // Tokens in, whole UTF-8 characters out: bytes of an unfinished character wait for the next token;
