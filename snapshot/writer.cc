@@ -76,6 +76,7 @@ Result<Done> Writer::State::put(Bytes bytes) {
 
 Result<Done> Writer::State::pad_to(std::uint64_t offset) {
   static constexpr std::byte kZeros[kSectionAlign] = {};
+  if (spent) return no_use();
   while (position < offset) {
     const std::uint64_t count = std::min<std::uint64_t>(offset - position, sizeof kZeros);
     THAW_TRY_DO(put(Bytes(kZeros, count)));
@@ -167,7 +168,6 @@ Result<Done> Writer::finish() {
   State& state = *state_;
   THAW_CHECK(!state.open);
   THAW_TRY_DO(state.pad_to(round_up(state.position, kSectionAlign)));
-  if (state.spent) return state.no_use();
   const std::uint64_t checksums_offset = state.position;
   if (!state.granule.empty()) THAW_TRY_DO(state.put_granule(state.granule));
 
