@@ -1,20 +1,61 @@
+// Which sets this machine can run, and which of them to use.
 #include <array>
 #include <string>
 
 #include "kernels/kernels.h"
 #include "kernels/scalar.h"
+#include "kernels/sets.h"
 
 namespace thaw::kernels {
+namespace {
+
+constexpr std::size_t kSetCountMax = 3;
+
+struct Available {
+  std::array<const KernelSet*, kSetCountMax> sets{};
+  std::size_t count = 0;
+
+  void add(const KernelSet& set) { sets[count++] = &set; }
+};
+
+#if defined(__x86_64__)
+
+// The compiler's builtins ask the operating system too: registers that it does not save are as good
+// as absent.
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         __builtin_cpu_supports("f16c");
+}
+
+void add_vector_sets(Available& found) {
+  if (has_avx2()) found.add(avx2_set());
+}
+
+#else
+
+void add_vector_sets(Available&) {}
+
+#endif
+
+Available find_available() {
+  Available found;
+  add_vector_sets(found);
+  found.add(scalar_set());
+  return found;
+}
+
+}  // namespace
 
 std::span<const KernelSet* const> available() {
-  static const std::array<const KernelSet*, 1> kSets = {&scalar_set()};
-  return kSets;
+  static const Available found = find_available();
+  return {found.sets.data(), found.count};
 }
 
 Result<const KernelSet*> select(std::string_view name) {
-  if (name.empty()) return available().front();
+  const std::span<const KernelSet* const> sets = available();
+  if (name.empty()) return sets.front();
   std::string names;
-  for (const KernelSet* set : available()) {
+  for (const KernelSet* set : sets) {
     if (set->name == name) return set;
     if (!names.empty()) names += ", ";
     names += set->name;
