@@ -23,7 +23,7 @@ KernelSet wrong() {
 
 float next_up(float x) { return std::nextafter(x, 1e30f); }
 
-// One place of 18 bytes in the scalar set's packed groups: s, g, then 32 q.
+// How the scalar set packs a group.
 struct ScalarGroup {
   float s;
   float g;
@@ -79,7 +79,8 @@ TEST(Mutation, TheLastTokenOfABlockIsCaught) {
   EXPECT_NE(check_matmul_shapes(set, Kind::kQ4k), "");
 }
 
-// The trap of maddubs: a sum of two products that does not fit 16 bits.
+// The trap of maddubs: a sum of two products that does not fit 16 bits. u = 255 stands for what an
+// offset of 128 makes of the largest s8.
 TEST(Mutation, ASaturatingDotProductIsCaught) {
   KernelSet set = wrong();
   set.matmul = [](const Matrix& w, std::size_t begin, std::size_t end, const Activations& in,
@@ -88,7 +89,6 @@ TEST(Mutation, ASaturatingDotProductIsCaught) {
     for (std::size_t t = 0; t < in.tokens; ++t) {
       const auto group = load<ScalarGroup>(in.packed + t * (in.cols / 32) * sizeof(ScalarGroup));
       for (std::size_t k = 0; k < 32; k += 2) {
-        // u = 255 stands for what an offset of 128 makes of the largest s8.
         if (255 * (group.q[k] + group.q[k + 1]) > 32767) y[t * stride + begin * 16] *= 0.75f;
       }
     }
@@ -117,7 +117,7 @@ TEST(Mutation, AWrongScaleIsCaught) {
   KernelSet set = wrong();
   set.pack = [](const Activations& in, std::size_t begin, std::size_t end, std::byte* packed) {
     right().pack(in, begin, end, packed);
-    if (end * 1 < in.tokens) return;
+    if (end < in.tokens) return;
     change_groups(in, packed, [](ScalarGroup& group) { group.s = next_up(group.s); });
   };
   EXPECT_NE(check_matmul_shapes(set, Kind::kQ6k), "");
@@ -219,11 +219,11 @@ TEST(Mutation, WrongStoringIsCaught) {
   KernelSet set = wrong();
   set.store_kv = [](const KvShape& shape, const float* keys, const float* values,
                     std::uint32_t position, std::byte* block) {
-    std::vector<float> cut(values, values + std::size_t{shape.kv_heads} * shape.value_dim);
-    for (float& v : cut) {
-      if (f32_to_f16(v) == 0x7bff) v = 65503;  // 65488 to 65519 rounded down
-    }
-    right().store_kv(shape, keys, cut.data(), position, block);
+    right().store_kv(shape, keys, values, position, block);
+    for (std::size_t i = 0; i < shape.block_bytes(); i += 2) {
+      const auto half = load<std::uint16_t>(block + i);
+      if ((half & 0x7fff) == 0x7bff) store(block + i, static_cast<std::uint16_t>(half + 1));
+    }  // what was clamped is infinite
   };
   EXPECT_NE(check_store_kv(set), "");
   set.store_kv = [](const KvShape& shape, const float* keys, const float* values,
