@@ -21,7 +21,7 @@ struct Context {
   std::FILE* out;
   std::FILE* err;
   bool shows_progress = false;      // err is a terminal
-  std::string kernels;              // THAW_KERNELS
+  std::string kernels{};           // THAW_KERNELS
   unsigned threads = 0;             // THAW_THREADS; 0: usable_processors()
   std::string program_directory{};  // where `thaw` lies, and `bootstrap` beside it
 };
