@@ -79,6 +79,11 @@ class StrictSax : public nlohmann::json_sax<json> {
 
 // Runs `text` through `sax`; exceptions of the library end here.
 Result<Done> run(StrictSax& sax, std::string_view text) {
+  // The library takes a zero byte for the end and passes over whatever follows it.
+  if (text.find('\0') != std::string_view::npos) {
+    sax.stop(Code::kCorrupt, "no JSON: it has a zero byte");
+    return *sax.error;
+  }
   try {
     const bool parsed = json::sax_parse(text.begin(), text.end(), &sax);
     if (!parsed && !sax.error) sax.stop(Code::kCorrupt, "no JSON");
