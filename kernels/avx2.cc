@@ -16,7 +16,8 @@ namespace {
 
 THAW_TARGET_BEGIN("avx2,fma,f16c")
 
-// clang-format off: each uses what stands before it
+// Each uses what stands before it.
+// clang-format off
 #include "kernels/lanes_avx2.h"
 #include "kernels/products_avx2-inl.h"
 #include "kernels/generic-inl.h"

@@ -6,6 +6,10 @@
 #include "kernels/scalar.h"
 #include "kernels/sets.h"
 
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
 namespace thaw::kernels {
 namespace {
 
@@ -27,8 +31,28 @@ bool has_avx2() {
          __builtin_cpu_supports("f16c");
 }
 
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
 void add_vector_sets(Available& found) {
+  if (has_avx512()) found.add(avx512_set());
   if (has_avx2()) found.add(avx2_set());
+}
+
+#elif defined(__aarch64__)
+
+// Bits of the kernel's auxiliary vector (arch/arm64/include/uapi/asm/hwcap.h).
+constexpr unsigned long kHwcapDotProduct = 1ul << 20;   // HWCAP_ASIMDDP
+constexpr unsigned long kHwcap2Int8Matrix = 1ul << 13;  // HWCAP2_I8MM
+
+void add_vector_sets(Available& found) {
+  const bool dot_product = (getauxval(AT_HWCAP) & kHwcapDotProduct) != 0;
+  const bool int8_matrix = (getauxval(AT_HWCAP2) & kHwcap2Int8Matrix) != 0;
+  if (dot_product && int8_matrix) found.add(neon_i8mm_set());
+  if (dot_product) found.add(neon_set());
 }
 
 #else

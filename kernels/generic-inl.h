@@ -1,7 +1,8 @@
 // The whole of a set from its lanes and products. Included inside a set's target region, in an
 // unnamed namespace: everything here exists once for each instruction set. No standard header may
 // be included from here on (target.h).
-// clang-format off: each uses what stands before it
+// Each uses what stands before it.
+// clang-format off
 #include "kernels/vectors-inl.h"
 #include "kernels/attend-inl.h"
 #include "kernels/matmul-inl.h"

@@ -51,10 +51,6 @@ THAW_INLINE std::uint32_t largest_bits(Lanes16 a, Lanes16 b) {
   return static_cast<std::uint32_t>(_mm_cvtsi128_si32(four));
 }
 
-// Sixty-four times smaller groups are silence: their reciprocal could overflow.
-inline constexpr std::uint32_t kSilenceBits = 27u << 23;  // 2^-100
-inline constexpr std::uint32_t kInfinityBits = 0x7f800000u;
-
 // rint(x * r) of 32 floats as s8; dword i is step i.
 THAW_INLINE __m256i quantise(Lanes16 a, Lanes16 b, float r) {
   const __m256 factor = _mm256_set1_ps(r);

@@ -80,6 +80,11 @@ THAW_INLINE Scales scales_of(const std::byte* panel, std::size_t g) {
   }
 }
 
+// Activations: a group whose largest magnitude has bits below kSilenceBits (2^-100) is silence,
+// from kInfinityBits on it is not finite.
+inline constexpr std::uint32_t kSilenceBits = 27u << 23;
+inline constexpr std::uint32_t kInfinityBits = 0x7f800000u;
+
 inline constexpr std::size_t kPrefetchBytes = 1024;  // ahead of the stream; further is no better
 
 // Asks for the lines that lie kPrefetchBytes beyond `bytes` at `from`. May run past the weights'
