@@ -63,11 +63,7 @@ Result<HttpRequest> read(const json::Value& event) {
 
 std::string write(const HttpRequest&, const HttpResponse& response) {
   std::string answer;
-  Pairs headers;
-  Pairs cookies;
-  for (const auto& header : response.headers) {
-    (equal_ignoring_case(header.first, "set-cookie") ? cookies : headers).push_back(header);
-  }
+  const auto [headers, cookies] = split_cookies(response.headers);
   json::Writer writer(answer);
   writer.begin_object().field("statusCode", response.status);
   write_headers(writer, headers);

@@ -38,9 +38,11 @@ Result<HttpRequest> read(const json::Value& event) {
 
 std::string write(const HttpRequest&, const HttpResponse& response) {
   std::string answer;
+  const auto [headers, cookies] = split_cookies(response.headers);
   json::Writer writer(answer);
   writer.begin_object().field("statusCode", response.status);
-  write_headers(writer, response.headers);
+  write_headers(writer, headers);
+  if (!cookies.empty()) write_multi_value_headers(writer, cookies);
   writer.field("body", response.body).field("isBase64Encoded", false).end_object();
   return answer;
 }

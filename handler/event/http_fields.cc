@@ -104,6 +104,15 @@ void add_greedy_path(HttpRequest& request, std::string_view route, const json::V
   if (caught.is_string()) add_path(request, cat("/", caught.text()));
 }
 
+SplitHeaders split_cookies(const Pairs& all) {
+  SplitHeaders split;
+  for (const auto& header : all) {
+    (equal_ignoring_case(header.first, "set-cookie") ? split.cookies : split.headers)
+        .push_back(header);
+  }
+  return split;
+}
+
 void write_headers(json::Writer& writer, const Pairs& headers) {
   writer.key("headers").begin_object();
   for (const auto& [name, values] : grouped(headers)) {

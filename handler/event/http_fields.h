@@ -32,6 +32,13 @@ void add_path(HttpRequest& request, std::string_view path);
 // domain's base path and a route's prefix are not in it.
 void add_greedy_path(HttpRequest& request, std::string_view route, const json::Value& parameters);
 
+// Headers that may be joined, and cookies, the one kind that may not.
+struct SplitHeaders {
+  Pairs headers;
+  Pairs cookies;
+};
+SplitHeaders split_cookies(const Pairs& all);
+
 // "headers": {...}, values of a repeated name joined by a comma, as HTTP allows.
 void write_headers(json::Writer& writer, const Pairs& headers);
 // "multiValueHeaders": {name: [...]}.

@@ -14,6 +14,7 @@ std::optional<std::string_view> HttpRequest::header(std::string_view name) const
 std::string_view reason_of(int status) {
   switch (status) {
     case 200: return "OK";
+    case 201: return "Created";
     case 204: return "No Content";
     case 400: return "Bad Request";
     case 404: return "Not Found";

@@ -49,9 +49,9 @@ std::optional<Integer> whole(const Value& value, std::string_view text) {
   const auto end = std::from_chars(text.data(), text.data() + text.size(), number);
   if (end.ec == std::errc() && end.ptr == text.data() + text.size()) return number;
   if (text.find_first_of(".eE") == std::string_view::npos) return std::nullopt;
-  constexpr double kExact = 9007199254740992.0;  // 2^53: beyond it doubles skip integers
+  constexpr double kExact = 9007199254740992.0;  // 2^53: from there on doubles skip integers
   const std::optional<double> real = value.as_double();
-  if (!real || std::abs(*real) > kExact || std::trunc(*real) != *real) return std::nullopt;
+  if (!real || std::abs(*real) >= kExact || std::trunc(*real) != *real) return std::nullopt;
   if (std::is_unsigned_v<Integer> && *real < 0) return std::nullopt;
   return static_cast<Integer>(*real);
 }
@@ -102,8 +102,14 @@ class Parser {
     std::uint32_t last;  // its last child so far; 0: none
   };
 
+  // Structure may be shown; letters and digits may be somebody's prompt.
   Error wrong(std::string_view wanted) const {
-    const std::string_view found = at_ >= text_.size() ? "the end" : "something else";
+    constexpr std::string_view kStructure = "{}[]:,\"'/";
+    std::string found = "the end";
+    if (at_ < text_.size()) {
+      const bool shown = kStructure.find(text_[at_]) != std::string_view::npos;
+      found = shown ? cat("\"", text_[at_], "\"") : "another character";
+    }
     return fail(Code::kInvalid, cat("JSON: byte ", at_, ": found ", found, ", wanted ", wanted));
   }
   Error limit(std::string_view what, std::size_t most) const {
