@@ -54,11 +54,33 @@ BlockPlanes quantise_q4(Values values) {
   return planes;
 }
 
+// The best f16 minimum for a given scale, from the levels that `minimum` gives.
+std::uint16_t best_minimum(Values values, double d, double minimum) {
+  for (int i = 0; i < 2; ++i) {
+    double rest = 0;
+    for (const double v : values) rest += v - (d == 0 ? 0 : d * level_of((v - minimum) / d, 0, 15));
+    minimum = f16_value(finite_f16(rest / static_cast<double>(values.size())));
+  }
+  return finite_f16(minimum);
+}
+
 BlockPlanes quantise_q4m(Values values) {
   const Fit fit = fit_scale_and_minimum(values, 15, false);
+  const std::uint16_t nearest = finite_f16(fit.scale);
   BlockPlanes planes;
-  planes.d = finite_f16(fit.scale);
-  planes.m = finite_f16(fit.minimum);
+  double least = -1;
+  for (const int step : {0, 1, -1}) {
+    const auto d = static_cast<std::uint16_t>(nearest + step);
+    if (d >= 0x7c00u) continue;  // infinite, or below zero
+    for (const std::uint16_t m :
+         {finite_f16(fit.minimum), best_minimum(values, f16_value(d), fit.minimum)}) {
+      const double error = error_of(values, f16_value(d), f16_value(m), 0, 15);
+      if (least >= 0 && error >= least) continue;
+      least = error;
+      planes.d = d;
+      planes.m = m;
+    }
+  }
   const double d = f16_value(planes.d);
   const double m = f16_value(planes.m);
   for (std::size_t k = 0; k < values.size(); ++k) {

@@ -7,16 +7,19 @@
 
 namespace thaw::kernels {
 
-using Values = std::span<const double>;
+using Values = std::span<const double>;  // 16, 32 or 256 of them
 
-// v rounded half to even and clamped to [low, high]; |v| < 2^51 or infinite.
+// v rounded half to even and clamped to [low, high], which are small.
 inline double level_of(double v, double low, double high) {
-  v = v < low ? low : v > high ? high : v;
+  v = v > low ? v : low;  // NaN becomes a level too
+  v = v < high ? v : high;
   return (v + 0x1.8p52) - 0x1.8p52;
 }
 
 // The f16 nearest to v, finite.
 std::uint16_t finite_f16(double v);
+// The same for the unit of sub-scales, which must not vanish while v > 0: they choose 0 themselves.
+std::uint16_t unit_f16(double v);
 double f16_value(std::uint16_t half);
 
 // The sum of squared differences between `values` and scale * u + minimum, each u the best whole
@@ -26,7 +29,7 @@ double error_of(Values values, double scale, double minimum, double low, double 
 struct Fit {
   double scale = 0;
   double minimum = 0;
-  double error = 0;
+  double error = 0;  // sum of squared differences, less the sum of the values' squares
 };
 
 // Looks for scale * u, u in [low, high], either sign of the scale; no minimum.

@@ -73,11 +73,11 @@ void refit_super(Values values, double high, Coded& coded) {
     const double better_d = (av * bb - bv * ab) / determinant;
     const double better_dmin = (av * ab - bv * aa) / determinant;
     if (better_d > 0 && better_dmin > 0) {
-      coded.d = finite_f16(better_d);
-      coded.dmin = finite_f16(better_dmin);
+      coded.d = unit_f16(better_d);
+      coded.dmin = unit_f16(better_dmin);
     }
   } else if (bb == 0 && aa > 0 && av > 0) {
-    coded.d = finite_f16(av / aa);
+    coded.d = unit_f16(av / aa);
   }
 }
 
@@ -123,7 +123,7 @@ void refit_signed_super(Values values, CodedSigned& coded) {
     aa += a * a;
     av += a * values[k];
   }
-  if (aa > 0 && av > 0) coded.d = finite_f16(av / aa);
+  if (aa > 0 && av > 0) coded.d = unit_f16(av / aa);
 }
 
 }  // namespace
@@ -138,8 +138,8 @@ BlockPlanes quantise_with_sub_minimum(Values values, double high) {
     minimum_max = std::max(minimum_max, -wanted[g].minimum);
   }
   Coded coded;
-  coded.d = finite_f16(scale_max / 63);
-  coded.dmin = finite_f16(minimum_max / 63);
+  coded.d = unit_f16(scale_max / 63);
+  coded.dmin = unit_f16(minimum_max / 63);
   Coded best;
   for (int pass = 0; pass < kPasses; ++pass) {
     choose_subs(values, wanted, high, coded);
@@ -163,7 +163,7 @@ BlockPlanes quantise_q6k(Values values) {
     scale_max = std::max(scale_max, std::fabs(wanted[h].scale));
   }
   CodedSigned coded;
-  coded.d = finite_f16(scale_max / 127);
+  coded.d = unit_f16(scale_max / 127);
   CodedSigned best;
   for (int pass = 0; pass < kPasses; ++pass) {
     choose_signed_subs(values, wanted, coded);
