@@ -1,6 +1,6 @@
 # thaw_flags: what every unit of ours is compiled with.
 option(THAW_WERROR "Warnings are errors" ON)
-set(THAW_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize spells them: address,undefined or thread")
+set(THAW_SANITIZE "" CACHE STRING "Sanitizers, by -fsanitize's names: address,undefined or thread")
 
 add_library(thaw_flags INTERFACE)
 target_compile_options(thaw_flags INTERFACE
