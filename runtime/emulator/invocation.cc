@@ -1,0 +1,81 @@
+#include "runtime/emulator/invocation.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/str.h"
+
+namespace thaw::emulator {
+
+Failure platform_failure(std::string_view type, std::string_view request_id,
+                         std::string_view message) {
+  nlohmann::ordered_json document;
+  document["errorType"] = type;
+  document["errorMessage"] = cat("RequestId: ", request_id, " Error: ", message);
+  return {std::string(type),
+          document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)};
+}
+
+bool AnswerPipe::begin(AnswerHead head) {
+  const std::lock_guard lock(mutex_);
+  if (abandoned_ || ended_) return false;
+  head_ = std::move(head);
+  changed_.notify_all();
+  return true;
+}
+
+bool AnswerPipe::push(std::string_view part) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return abandoned_ || ended_ || waiting_bytes_ < kWaitingBytesMax; });
+  if (abandoned_ || ended_) return false;
+  if (part.empty()) return true;
+  parts_.emplace_back(part);
+  waiting_bytes_ += part.size();
+  changed_.notify_all();
+  return true;
+}
+
+bool AnswerPipe::end(std::optional<Failure> failure) {
+  const std::lock_guard lock(mutex_);
+  if (abandoned_ || ended_) return false;
+  ended_ = true;
+  failure_ = std::move(failure);
+  changed_.notify_all();
+  return true;
+}
+
+bool AnswerPipe::wait_begin(Clock::Monotonic until) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_until(lock, until, [&] { return head_ || ended_; });
+}
+
+std::optional<AnswerHead> AnswerPipe::head() const {
+  const std::lock_guard lock(mutex_);
+  return head_;
+}
+
+std::optional<std::string> AnswerPipe::next(Clock::Monotonic until) {
+  std::unique_lock lock(mutex_);
+  if (!changed_.wait_until(lock, until, [&] { return !parts_.empty() || ended_; })) {
+    return std::nullopt;
+  }
+  if (parts_.empty()) return std::string();
+  std::string part = std::move(parts_.front());
+  parts_.pop_front();
+  waiting_bytes_ -= part.size();
+  changed_.notify_all();
+  return part;
+}
+
+std::optional<Failure> AnswerPipe::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void AnswerPipe::abandon() {
+  const std::lock_guard lock(mutex_);
+  abandoned_ = true;
+  changed_.notify_all();
+}
+
+}  // namespace thaw::emulator
