@@ -20,6 +20,8 @@ using nlohmann::json;
 constexpr std::uint64_t kConfigBytesMax = 1 << 20;
 constexpr std::uint64_t kTokenizerBytesMax = 256 << 20;  // the largest published are 35 MB
 
+constexpr int kDepthMax = 32;  // deeper values are dropped: nothing this reads lies that deep
+
 struct RoleName {
   std::string_view name;
   Role role;
@@ -48,7 +50,8 @@ class HfSource final : public ModelSource {
     directory_ = directory;
     format = "Hugging Face";
     THAW_TRY(text, read_text(files, directory + "/config.json", kConfigBytesMax));
-    config_ = json::parse(text, nullptr, /*allow_exceptions=*/false);
+    const auto shallow = [](int depth, json::parse_event_t, json&) { return depth <= kDepthMax; };
+    config_ = json::parse(text, shallow, /*allow_exceptions=*/false);
     if (!config_.is_object()) return corrupt("config.json: not a JSON object");
     const std::size_t slash = directory.find_last_not_of('/');
     const std::string trimmed = directory.substr(0, slash + 1);

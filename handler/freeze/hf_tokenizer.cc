@@ -24,8 +24,13 @@ Error unsupported(std::string what) {
   return fail(Code::kUnsupported, cat("read tokenizer.json: ", what));
 }
 
+// Deeper values are dropped: nothing that this reads lies that deep, and walking them takes stack.
+constexpr int kDepthMax = 32;
+
 json parse(const std::string& text) {
-  return text.empty() ? json::object() : json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (text.empty()) return json::object();
+  const auto shallow = [](int depth, json::parse_event_t, json&) { return depth <= kDepthMax; };
+  return json::parse(text, shallow, /*allow_exceptions=*/false);
 }
 
 std::string string_at(const json& object, const char* key) {
@@ -194,8 +199,11 @@ class Builder {
     }
     if (source_.model == TokenizerSource::Model::kSentencePiece) {
       source_.pre = "default";
-      source_.add_space_prefix = normalisers.find("Prepend") != std::string::npos ||
-                                 bool_at(config_, "add_prefix_space", false);
+      const auto step = tokenizer_.find("pre_tokenizer");
+      const bool metaspace = step != tokenizer_.end() && step->is_object() &&
+                             string_at(*step, "type") == "Metaspace" &&
+                             string_at(*step, "prepend_scheme") != "never";
+      source_.add_space_prefix = metaspace || normalisers.find("Prepend") != std::string::npos;
       return Done{};
     }
     for (const char* known : {"Lowercase", "Replace", "StripAccents", "Prepend", "NFKC", "NFD"}) {
