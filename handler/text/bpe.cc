@@ -112,7 +112,11 @@ void BpeEncoder::merge_long() {
 }
 
 void BpeEncoder::emit(Token token, std::vector<Token>& to) const {
-  if (token >= tables_.vocabulary()) token = tables_.header().unknown;
+  if (token >= tables_.vocabulary()) {
+    token = tables_.header().unknown;
+    // Some models name their end of text as the unknown token; users must not be able to write it.
+    if (tables_.type_of(token) == static_cast<std::uint8_t>(TokenType::kControl)) return;
+  }
   if (token < tables_.vocabulary()) to.push_back(token);
 }
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <charconv>
 #include <cmath>
 #include <unordered_map>
@@ -168,6 +167,7 @@ class Builder {
       THAW_TRY_DO(spell_one(token));
       text_bytes += bytes_.back().size();
     }
+    if (source_.model == Model::kByteBpe) spell_missing_bytes();
     if (text_bytes > UINT32_MAX / 4) return corrupt(cat(text_bytes, " bytes of token text"));
     std::sort(added_.begin(), added_.end(),
               [&](Token a, Token b) { return bytes_[a] < bytes_[b]; });
@@ -205,6 +205,22 @@ class Builder {
     return Done{};
   }
 
+  // Some vocabularies have bytes that never occur in UTF-8 only among their added tokens, where
+  // their characters of the alphabet stand for themselves.
+  void spell_missing_bytes() {
+    for (std::uint32_t character = 0; character < kByteOfCharacter.size(); ++character) {
+      if (kByteOfCharacter[character] == 0xFFFF) continue;
+      Token& token = byte_tokens_[kByteOfCharacter[character]];
+      if (token != kNoToken) continue;
+      std::string spelling;
+      append_utf8(spelling, character);
+      const auto found = by_spelling_.find(spelling);
+      if (found != by_spelling_.end() && type_of(found->second) == TokenType::kUserDefined) {
+        token = found->second;
+      }
+    }
+  }
+
   Result<Done> resolve_merges() {
     const auto id_of = [&](std::string_view spelling) {
       const auto found = by_spelling_.find(spelling);
@@ -238,43 +254,47 @@ class Builder {
     for (std::uint32_t attempt = 0; attempt < 8; ++attempt) {
       seed_ = attempt;
       const std::size_t room = attempt < 4 ? 1 : 4;
-      by_text_.assign(std::bit_ceil(room * (by_text_count * 3 / 2 + 1)), kNoToken);
-      merge_slots_.assign(std::bit_ceil(room * (merges_.size() * 3 / 2 + 1)),
+      // Ten slots for seven entries: small, and most searches end within a cache line or two.
+      by_text_.assign(room * by_text_count * 10 / 7 + 1, kNoToken);
+      merge_slots_.assign(room * merges_.size() * 10 / 7 + 1,
                           Merge{kNoToken, kNoToken, 0, kNoToken});
       if (fill_by_text() && fill_merges()) return Done{};
     }
     return corrupt("the tokens collide in the hash tables, whatever the seed");
   }
 
+  // The slot of `slots` that is free or holds the same key; nothing if it is too far.
+  template <class Slot, class IsOther>
+  static Slot* find_slot(std::vector<Slot>& slots, std::uint64_t hash, IsOther is_other) {
+    const auto count = static_cast<std::uint32_t>(slots.size());
+    std::uint32_t slot = first_slot(hash, count);
+    for (std::uint32_t probe = 0; probe < kProbesMax; ++probe, slot = next_slot(slot, count)) {
+      if (!is_other(slots[slot])) return &slots[slot];
+    }
+    return nullptr;
+  }
+
   bool fill_by_text() {
-    const std::size_t mask = by_text_.size() - 1;
     for (Token token = 0; token < vocabulary(); ++token) {
       if (!is_found_by_text(token)) continue;
-      auto slot = static_cast<std::uint32_t>(hash_bytes(bytes_[token], seed_));
-      std::uint32_t probes = 1;
+      Token* slot = find_slot(by_text_, hash_bytes(bytes_[token], seed_), [&](Token in) {
+        return in != kNoToken && bytes_[in] != bytes_[token];
+      });
+      if (slot == nullptr) return false;
       // Two spellings may stand for the same bytes; the first then is the one that is found.
-      while (by_text_[slot & mask] != kNoToken && bytes_[by_text_[slot & mask]] != bytes_[token]) {
-        if (++probes > kProbesMax) return false;
-        ++slot;
-      }
-      if (by_text_[slot & mask] == kNoToken) by_text_[slot & mask] = token;
+      if (*slot == kNoToken) *slot = token;
     }
     return true;
   }
 
   bool fill_merges() {
-    const std::size_t mask = merge_slots_.size() - 1;
     for (const Merge& merge : merges_) {
-      auto slot = static_cast<std::uint32_t>(hash_pair(merge.left, merge.right, seed_));
-      std::uint32_t probes = 1;
-      const auto is_other = [&](const Merge& in) {
+      const std::uint64_t hash = hash_pair(merge.left, merge.right, seed_);
+      Merge* slot = find_slot(merge_slots_, hash, [&](const Merge& in) {
         return in.left != kNoToken && (in.left != merge.left || in.right != merge.right);
-      };
-      while (is_other(merge_slots_[slot & mask])) {
-        if (++probes > kProbesMax) return false;
-        ++slot;
-      }
-      if (merge_slots_[slot & mask].left == kNoToken) merge_slots_[slot & mask] = merge;
+      });
+      if (slot == nullptr) return false;
+      if (slot->left == kNoToken) *slot = merge;
     }
     return true;
   }

@@ -1,7 +1,6 @@
 #include "handler/text/tokenizer_tables.h"
 
 #include <algorithm>
-#include <bit>
 
 #include "base/str.h"
 #include "handler/text/tokenizer.h"
@@ -21,8 +20,6 @@ std::uint64_t mix(std::uint64_t x) {  // the finaliser of MurmurHash3
 Error corrupt(std::string_view what) {
   return fail(Code::kCorrupt, cat("open tokenizer: ", what, "; freeze the model anew"));
 }
-
-bool is_power_of_two(std::uint32_t x) { return std::has_single_bit(x); }
 
 }  // namespace
 
@@ -73,8 +70,8 @@ Result<TokenizerTables> TokenizerTables::open(Bytes tables) {
       {h.scores, 4, h.scores.count == scores, "token scores"},
       {h.byte_tokens, 4, h.byte_tokens.count == 256, "byte tokens"},
       {h.ends, 4, h.ends.count <= kEndsMax, "end tokens"},
-      {h.by_text, 4, is_power_of_two(h.by_text.count), "tokens by text"},
-      {h.merges, sizeof(Merge), is_power_of_two(h.merges.count), "merges"},
+      {h.by_text, 4, h.by_text.count > 0, "tokens by text"},
+      {h.merges, sizeof(Merge), h.merges.count > 0, "merges"},
       {h.added, 4, h.added.count <= h.vocabulary, "added tokens"},
       {h.added_first, 4, h.added_first.count == 257, "first bytes of added tokens"},
       {h.added_kinds, 1, h.added_kinds.count == 256, "kinds of added tokens"},
@@ -115,10 +112,10 @@ bool TokenizerTables::is_end(std::uint32_t token) const {
 
 std::uint32_t TokenizerTables::find(std::string_view bytes) const {
   if (bytes.empty() || bytes.size() > header_.token_bytes_max) return kNoToken;
-  const std::uint32_t mask = header_.by_text.count - 1;
-  auto slot = static_cast<std::uint32_t>(hash_bytes(bytes, header_.hash_seed));
-  for (std::uint32_t probe = 0; probe < kProbesMax; ++probe, ++slot) {
-    const auto token = element<std::uint32_t>(header_.by_text, slot & mask);
+  const std::uint32_t count = header_.by_text.count;
+  std::uint32_t slot = first_slot(hash_bytes(bytes, header_.hash_seed), count);
+  for (std::uint32_t probe = 0; probe < kProbesMax; ++probe, slot = next_slot(slot, count)) {
+    const auto token = element<std::uint32_t>(header_.by_text, slot);
     if (token == kNoToken) return kNoToken;
     if (bytes_of(token) == bytes) return token;
   }
@@ -126,10 +123,10 @@ std::uint32_t TokenizerTables::find(std::string_view bytes) const {
 }
 
 std::optional<Merge> TokenizerTables::find_merge(std::uint32_t left, std::uint32_t right) const {
-  const std::uint32_t mask = header_.merges.count - 1;
-  auto slot = static_cast<std::uint32_t>(hash_pair(left, right, header_.hash_seed));
-  for (std::uint32_t probe = 0; probe < kProbesMax; ++probe, ++slot) {
-    const auto merge = element<Merge>(header_.merges, slot & mask);
+  const std::uint32_t count = header_.merges.count;
+  std::uint32_t slot = first_slot(hash_pair(left, right, header_.hash_seed), count);
+  for (std::uint32_t probe = 0; probe < kProbesMax; ++probe, slot = next_slot(slot, count)) {
+    const auto merge = element<Merge>(header_.merges, slot);
     if (merge.left == kNoToken) return std::nullopt;
     if (merge.left == left && merge.right == right) return merge;
   }

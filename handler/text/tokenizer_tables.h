@@ -58,8 +58,8 @@ struct TablesHeader {
   TableRange scores;              // f32 [vocabulary] (SentencePiece), else empty
   TableRange byte_tokens;         // u32 [256]: the token of a single byte
   TableRange ends;                // u32: generation stops at these, ascending
-  TableRange by_text;             // u32 [power of two], open addressing by hash of a token's bytes
-  TableRange merges;              // Merge [power of two], open addressing by hash of the pair
+  TableRange by_text;             // u32, open addressing by hash of a token's bytes
+  TableRange merges;              // Merge, open addressing by hash of the pair
   TableRange added;               // u32: tokens cut out of raw text, ascending by bytes
   TableRange added_first;         // u32 [257]: where in `added` those with a first byte begin
   TableRange added_kinds;         // u8 [256]: AddedKind of those with a first byte
@@ -82,6 +82,13 @@ enum AddedKind : std::uint8_t {
 
 std::uint64_t hash_bytes(std::string_view bytes, std::uint32_t seed);
 std::uint64_t hash_pair(std::uint32_t left, std::uint32_t right, std::uint32_t seed);
+// Where the search for a hash begins among `count` slots; it goes on to the next one, and round.
+inline std::uint32_t first_slot(std::uint64_t hash, std::uint32_t count) {
+  return static_cast<std::uint32_t>((hash & 0xFFFFFFFF) * count >> 32);
+}
+inline std::uint32_t next_slot(std::uint32_t slot, std::uint32_t count) {
+  return slot + 1 == count ? 0 : slot + 1;
+}
 
 // A checked view over the tables. Cheap to copy; borrows the bytes.
 class TokenizerTables {
