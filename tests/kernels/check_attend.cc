@@ -204,7 +204,7 @@ std::string check_attention_dims(const KernelSet& set) {
   Random random(kSeed + 9);
   constexpr std::uint32_t kDims[][2] = {{1, 1},   {8, 8},   {16, 16}, {24, 24},   {40, 40},
                                         {64, 64}, {80, 80}, {96, 96}, {128, 128}, {192, 128},
-                                        {7, 33},  {64, 1},  {1, 17},  {576, 512}};
+                                        {7, 33},  {64, 1},  {1, 17},  {576, 512}, {16, 600}};
   std::uint32_t turn = 0;
   for (const auto& [key_dim, value_dim] : kDims) {
     const Cache cache = make_cache({2, key_dim, value_dim}, 530, 0, 0, random);

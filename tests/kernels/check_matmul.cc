@@ -113,6 +113,30 @@ std::string check_matmul_shapes(const KernelSet& set, Kind kind) {
   return {};
 }
 
+std::string check_matmul_sizes(const KernelSet& set, Kind kind) {
+  Random random(kSeed + 13);
+  const std::uint32_t block = std::max(info(kind).block_cols, 32u);
+  struct Size {
+    std::uint32_t cols;
+    std::size_t tokens;
+  };
+  const std::uint32_t odd = info(kind).is_float ? 1 : 0;
+  for (const Size size :
+       {Size{1024 + block + odd, 1}, Size{2048 + block - odd, 3}, Size{1024 + block - odd, 29},
+        Size{2304 + odd, 8}, Size{block, 397}, Size{block, 800}}) {
+    const TestMatrix matrix = make_matrix(kind, 17, size.cols, Weights::kRandom, random);
+    Inputs inputs(size.tokens, size.cols, 0, 0);
+    for (std::size_t t = 0; t < size.tokens; ++t) {
+      fill_input(0, random, {inputs.row(t), size.cols});
+    }
+    const std::string text =
+        difference(multiply(set, matrix.view(), inputs, size.tokens, {}),
+                   multiply(scalar_set(), matrix.view(), inputs, size.tokens, {}));
+    if (!text.empty()) return describe(set, matrix.view(), size.tokens, text);
+  }
+  return {};
+}
+
 std::string check_matmul_patterns(const KernelSet& set, Kind kind) {
   Random random(kSeed + 1);
   const std::uint32_t cols = 2 * std::max(info(kind).block_cols, 32u);

@@ -83,6 +83,7 @@ void fill_input(std::size_t pattern, Random& random, std::span<float> x);
 
 // The checks. `set` against scalar_set().
 std::string check_matmul_shapes(const KernelSet& set, Kind kind);    // rows, cols, tokens, strides
+std::string check_matmul_sizes(const KernelSet& set, Kind kind);     // beyond what caches hold
 std::string check_matmul_patterns(const KernelSet& set, Kind kind);  // extreme weights and inputs
 std::string check_matmul_splits(const KernelSet& set, Kind kind);    // panels and blocks apart
 std::string check_rms_norm(const KernelSet& set);

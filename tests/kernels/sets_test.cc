@@ -62,6 +62,9 @@ INSTANTIATE_TEST_SUITE_P(All, SetsByKind,
 TEST_P(SetsByKind, MatmulIsScalarsForEveryShape) {
   EXPECT_EQ(check_matmul_shapes(set(), kind()), "");
 }
+TEST_P(SetsByKind, MatmulIsScalarsForLargeSizes) {
+  EXPECT_EQ(check_matmul_sizes(set(), kind()), "");
+}
 TEST_P(SetsByKind, MatmulIsScalarsForExtremes) {
   EXPECT_EQ(check_matmul_patterns(set(), kind()), "");
 }
