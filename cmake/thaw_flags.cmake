@@ -6,7 +6,8 @@ add_library(thaw_flags INTERFACE)
 target_compile_options(thaw_flags INTERFACE
   -Wall -Wextra -Wconversion -Wno-sign-conversion
   -ffp-contract=off     # one result: fused only where the source says fma
-  -fno-math-errno)
+  -fno-math-errno
+  -ffunction-sections -fdata-sections)  # so that the linker drops what a program never calls
 if(THAW_WERROR)
   target_compile_options(thaw_flags INTERFACE -Werror)
 endif()

@@ -96,8 +96,8 @@ struct EmulateArguments {
   std::string bootstrap;  // empty: beside `thaw`
   double timeout_seconds = 60;
   unsigned memory_megabytes = 3008;
-  unsigned concurrency = 1;
-  std::string invoke_mode = "buffered";  // of the function URL: "buffered", "response_stream"
+  unsigned concurrency = 10;
+  std::string invoke_mode = "response_stream";  // of function URLs; or "buffered"
 };
 Result<Done> emulate(const EmulateArguments& arguments, const Context& context);
 
