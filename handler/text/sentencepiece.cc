@@ -15,7 +15,13 @@ constexpr std::size_t kSliceBytesMax = std::size_t{1} << 31;
 void SentencePieceEncoder::encode(std::string_view text, std::vector<Token>& to) {
   was_unknown_ = false;
   while (!text.empty()) {
-    const std::string_view slice = text.substr(0, kSliceBytesMax);
+    // Where spaces lead, nothing merges across the end of a word: words are slices, which keeps the
+    // heap small.
+    std::size_t bytes = kSliceBytesMax;
+    if (tables_.has(kFlagSpacesLead)) {
+      bytes = std::min(bytes, text.find(' ', text.find_first_not_of(' ')));
+    }
+    const std::string_view slice = text.substr(0, bytes);
     encode_slice(slice, to);
     text.remove_prefix(slice.size());
   }

@@ -299,6 +299,15 @@ class Builder {
     return true;
   }
 
+  bool spaces_lead() const {
+    for (Token token = 0; token < vocabulary(); ++token) {
+      const std::string& bytes = bytes_[token];
+      const std::size_t first = std::min(bytes.find_first_not_of(' '), bytes.size());
+      if (is_found_by_text(token) && bytes.find(' ', first) != std::string::npos) return false;
+    }
+    return true;
+  }
+
   std::uint32_t flags() const {
     std::uint32_t flags = 0;
     if (source_.add_bos) flags |= kFlagAddBos;
@@ -307,6 +316,7 @@ class Builder {
     if (source_.ignore_merges) flags |= kFlagIgnoreMerges;
     if (source_.nfc) flags |= kFlagNfc;
     if (source_.model == Model::kSentencePiece) flags |= kFlagSentencePiece;
+    if (spaces_lead()) flags |= kFlagSpacesLead;
     return flags;
   }
 

@@ -31,6 +31,7 @@ enum TablesFlag : std::uint32_t {
   kFlagIgnoreMerges = 8,
   kFlagNfc = 16,
   kFlagSentencePiece = 32,
+  kFlagSpacesLead = 64,  // no token that merging can give has a space after anything but spaces
 };
 
 // Where a table begins, and how many entries it has.
