@@ -10,7 +10,20 @@
 #include "kernels/sets.h"
 #include "kernels/target.h"
 
+#if defined(THAW_SIMDE)
+#include "kernels/simde_avx512_shim.h"
+// Compiled without a region, and without what would take minutes where an intrinsic is a function.
+#undef THAW_TARGET_BEGIN
+#undef THAW_TARGET_END
+#undef THAW_UNROLL
+#undef THAW_INLINE
+#define THAW_UNROLL
+#define THAW_INLINE inline
+#define THAW_TARGET_BEGIN(features)
+#define THAW_TARGET_END
+#else
 #include <immintrin.h>
+#endif
 
 // gcc 12 warns of its own headers here (its bug 105593).
 #if !defined(__clang__)
@@ -34,9 +47,16 @@ THAW_TARGET_END
 
 }  // namespace
 
+#if defined(THAW_SIMDE)
+const KernelSet& simde_avx512_set() {
+  static constexpr KernelSet kSet = make_set("avx512-simde");
+  return kSet;
+}
+#else
 const KernelSet& avx512_set() {
   static constexpr KernelSet kSet = make_set("avx512");
   return kSet;
 }
+#endif
 
 }  // namespace thaw::kernels
