@@ -1,0 +1,120 @@
+// Fuzzes the handler with events: every adapter, request shape and answer shape, around a generator
+// that repeats what it was asked. Each input runs buffered and streamed.
+#include "base/check.h"
+#include "base/clock.h"
+#include "handler/event/json.h"
+#include "handler/event/utf8.h"
+#include "handler/handler.h"
+
+namespace {
+
+using namespace thaw;
+using namespace thaw::handler;
+
+// Says the prompt back, piece by piece: what strangers write comes out through every writer.
+class Echo final : public Generator {
+ public:
+  Result<Generation> generate(const GenerationRequest& request, const TextSink& sink) override {
+    THAW_CHECK(request.max_tokens.has_value() && *request.max_tokens >= 1);
+    THAW_CHECK(request.sampling.temperature >= 0 && request.sampling.temperature <= 2);
+    const auto say = [&](std::string_view piece) {
+      const std::size_t half = piece.size() / 2;  // may cut a character in two
+      return sink(piece.substr(0, half)) && sink(piece.substr(half));
+    };
+    bool wanted = true;
+    if (const auto* prompt = std::get_if<std::string>(&request.prompt)) {
+      wanted = say(*prompt);
+    } else {
+      for (const text::Message& message : std::get<std::vector<text::Message>>(request.prompt)) {
+        wanted = wanted && say(message.content);
+      }
+    }
+    Generation generation;
+    generation.finish_reason = wanted ? FinishReason::kStop : FinishReason::kCancelled;
+    if (request.stop.size() > 3) return fail(Code::kCorrupt, "four stops break it");
+    return generation;
+  }
+  std::string_view model_name() const override { return "echo"; }
+  std::uint32_t context_tokens() const override { return 64; }
+};
+
+class Collector final : public Responder {
+ public:
+  explicit Collector(bool streams) : streams_(streams) {}
+  bool can_stream() const override { return streams_; }
+  Result<Done> begin(const StreamHead&) override {
+    THAW_CHECK(streams_ && !begun_);
+    begun_ = true;
+    return Done{};
+  }
+  Result<Done> write(std::string_view bytes) override {
+    THAW_CHECK(begun_);
+    text_ += bytes;
+    return Done{};
+  }
+  bool begun() const { return begun_; }
+  const std::string& text() const { return text_; }
+
+ private:
+  bool streams_;
+  bool begun_ = false;
+  std::string text_;
+};
+
+// "Function." and a word in letters, the first of them large.
+void check_error(const InvocationError& error) {
+  constexpr std::string_view kCategory = "Function.";
+  THAW_CHECK(error.type.starts_with(kCategory) && error.type.size() > kCategory.size() + 1);
+  for (std::size_t i = kCategory.size(); i < error.type.size(); ++i) {
+    const char letter = error.type[i];
+    const bool large = letter >= 'A' && letter <= 'Z';
+    THAW_CHECK(large || (i > kCategory.size() && letter >= 'a' && letter <= 'z'));
+  }
+  THAW_CHECK(error.message.find('\n') == std::string::npos);
+  THAW_CHECK(error.message.size() < 2048);
+  THAW_CHECK(event::is_utf8(error.message));
+}
+
+void check_http_answer(const json::Value& answer) {
+  const auto status = answer["statusCode"].as_int64();
+  if (!status) return;
+  THAW_CHECK(*status == 200 || *status == 204 || (*status >= 400 && *status <= 415) ||
+             *status == 500);
+  const std::string_view body = answer["body"].text();
+  if (*status >= 400) {
+    const auto error = json::Document::parse(body);
+    THAW_CHECK(body.empty() || (error && error->root()["error"]["message"].is_string()));
+  }
+}
+
+void run_once(std::string_view bytes, bool streams) {
+  Echo generator;
+  Manifest manifest;
+  manifest.system = "S";
+  if (!streams) manifest.prompt_pointer = "/prompt";
+  ManualClock clock;
+  Collector responder(streams);
+  Handler handler(generator, manifest, clock);
+  const Outcome outcome = handler.handle(bytes, {"id", std::nullopt}, responder);
+  THAW_CHECK(outcome.streamed == responder.begun());
+  if (outcome.error) check_error(*outcome.error);
+  if (outcome.streamed) {
+    THAW_CHECK(outcome.body.empty() && responder.text().ends_with('\n'));
+    THAW_CHECK(event::is_utf8(responder.text()));
+  } else if (outcome.error) {
+    THAW_CHECK(outcome.body.empty());
+  } else {
+    const auto answer = json::Document::parse(outcome.body);
+    THAW_CHECK(answer.has_value());
+    check_http_answer(answer->root());
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  run_once(bytes, /*streams=*/false);
+  run_once(bytes, /*streams=*/true);
+  return 0;
+}

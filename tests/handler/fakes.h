@@ -1,0 +1,120 @@
+// Stand-ins for what a Handler is given: a generator that says what it is told to and remembers
+// what it was asked, and a responder that keeps what it was sent.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "handler/generator.h"
+#include "handler/handler.h"
+
+namespace thaw::handler {
+
+class FakeGenerator final : public Generator {
+ public:
+  std::vector<std::string> pieces = {"Hello", ", ", "world"};
+  FinishReason finish_reason = FinishReason::kStop;
+  Usage usage = {7, 3, 2};
+  std::optional<Error> error;          // instead of an answer
+  std::size_t error_after_pieces = 0;  // how many pieces come before it
+  std::function<void(const GenerationRequest&)> on_generate;
+
+  std::vector<GenerationRequest> requests;
+  std::size_t pieces_taken = 0;
+
+  Result<Generation> generate(const GenerationRequest& request, const TextSink& sink) override {
+    requests.push_back(request);
+    if (on_generate) on_generate(request);
+    Generation generation;
+    generation.finish_reason = finish_reason;
+    generation.usage = usage;
+    generation.tokenise = std::chrono::microseconds(120);
+    generation.prefill = std::chrono::microseconds(4500);
+    generation.decode = std::chrono::microseconds(31250);
+    std::size_t sent = 0;
+    for (const std::string& piece : pieces) {
+      if (error && sent == error_after_pieces) return *error;
+      ++pieces_taken;
+      if (!sink(piece)) {
+        generation.finish_reason = FinishReason::kCancelled;
+        return generation;
+      }
+      ++sent;
+    }
+    if (error) return *error;
+    return generation;
+  }
+  std::string_view model_name() const override { return "tiny"; }
+  std::uint32_t context_tokens() const override { return 64; }
+};
+
+class FakeResponder final : public Responder {
+ public:
+  bool streams = true;
+  std::optional<Error> begin_error;
+  std::optional<Error> write_error;
+  std::size_t writes_before_error = 0;
+
+  std::optional<StreamHead> head;
+  std::vector<std::string> writes;
+
+  bool can_stream() const override { return streams; }
+  Result<Done> begin(const StreamHead& with) override {
+    EXPECT_FALSE(head.has_value()) << "a stream begins once";
+    head = with;
+    if (begin_error) return *begin_error;
+    return Done{};
+  }
+  Result<Done> write(std::string_view bytes) override {
+    EXPECT_TRUE(head.has_value()) << "a stream begins before it is written";
+    if (write_error && writes.size() == writes_before_error) return *write_error;
+    writes.emplace_back(bytes);
+    return Done{};
+  }
+  std::string text() const {
+    std::string all;
+    for (const std::string& write : writes) all += write;
+    return all;
+  }
+};
+
+// A handler with everything it needs, and the last outcome.
+struct House {
+  FakeGenerator generator;
+  Manifest manifest;
+  ManualClock clock;
+  FakeResponder responder;
+  std::string request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
+  std::optional<Clock::Monotonic> deadline;
+
+  Outcome handle(std::string_view event) {
+    Handler handler(generator, manifest, clock);
+    return handler.handle(event, {request_id, deadline}, responder);
+  }
+};
+
+std::string read_sample(const std::string& path);  // below tests/data/events
+
+// The event that a Function URL makes of a request, body as it stands.
+std::string url_event(std::string_view method, std::string_view path, std::string_view body,
+                      std::string_view content_type = "application/json");
+
+// What stands at a JSON Pointer in a text, as JSON; "" where nothing does. Read by another reader
+// than ours, and behind a function because that reader compiles slowly.
+std::string at(const std::string& text, const std::string& pointer);
+
+// The answer to an HTTP event, as a client sees it.
+struct HttpAnswer {
+  int status = 0;
+  std::map<std::string, std::string> headers;
+  std::string body;
+};
+HttpAnswer answer_of(const Outcome& outcome);
+
+}  // namespace thaw::handler
