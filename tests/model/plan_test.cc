@@ -1,21 +1,15 @@
 #include "handler/model/plan.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <fstream>
-#include <functional>
-
-#include "base/str.h"
 #include "handler/model/engine.h"
 #include "snapshot/writer.h"
 #include "tests/golden/golden.h"
+#include "tests/snapshot/memory_files.h"
 
 namespace thaw::model {
 namespace {
 
 using snapshot::SectionType;
-using Blob = std::vector<std::byte>;
 
 // A golden snapshot whose model and tensor sections a test may change before it is written again.
 class PlanTest : public testing::Test {
@@ -23,9 +17,7 @@ class PlanTest : public testing::Test {
   PlanTest() : golden_(golden::freeze_golden("qwen3-f32")) {
     model_ = copy(SectionType::kModel);
     tensors_ = copy(SectionType::kTensors);
-    path_ = cat(testing::TempDir(), "plan-", getpid(), ".thaw");
   }
-  ~PlanTest() override { unlink(path_.c_str()); }
 
   Blob copy(SectionType type) const {
     const auto bytes = golden_->reader->section(type);
@@ -34,7 +26,7 @@ class PlanTest : public testing::Test {
 
   // Writes the snapshot with the sections as they are now; opens and plans it.
   Result<Plan> plan(bool with_weights = true) {
-    auto writer = snapshot::Writer::create(system_files(), path_);
+    auto writer = snapshot::Writer::create(files_, "s");
     EXPECT_TRUE(writer);
     EXPECT_TRUE((*writer)->add(SectionType::kModel, {}, model_));
     EXPECT_TRUE((*writer)->add(SectionType::kTensors, {}, tensors_));
@@ -45,7 +37,7 @@ class PlanTest : public testing::Test {
                                  *golden_->reader->section(SectionType::kEmbedding)));
     }
     EXPECT_TRUE((*writer)->finish());
-    auto reader = snapshot::Reader::open(system_files(), path_);
+    auto reader = snapshot::Reader::open(files_, "s");
     EXPECT_TRUE(reader);
     reader_ = std::move(*reader);
     return Plan::make(*reader_);
@@ -71,9 +63,9 @@ class PlanTest : public testing::Test {
   }
 
   std::unique_ptr<golden::Frozen> golden_;
+  MemoryFiles files_;
   std::unique_ptr<snapshot::Reader> reader_;
   Blob model_, tensors_;
-  std::string path_;
 };
 
 TEST_F(PlanTest, ReadsWhatWasFrozen) {
