@@ -1,6 +1,7 @@
 #include "layering.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 #include <set>
 
@@ -113,7 +114,8 @@ std::vector<Include> includes_of(const SourceFile& file) {
 std::optional<std::string> wrong_with(const SourceFile& file, const Include& include,
                                       const std::set<std::string_view>& paths) {
   const bool outside = is_outside_the_house(file.path);
-  const std::string beside = std::string(folder_of(file.path)) + "/" + include.path;
+  const std::filesystem::path folder(folder_of(file.path));
+  const std::string beside = (folder / include.path).lexically_normal().generic_string();
   if (outside && paths.count(beside) != 0) return std::nullopt;
   if (paths.count(include.path) == 0) {
     return "includes \"" + include.path + "\", which is not a path from the root";

@@ -75,6 +75,8 @@ TEST(Layering, SeesPathsThatAreNotFromTheRoot) {
   EXPECT_EQ(check_includes({{"base/a.cc", "#include \"base/gone.h\"\n"}}).size(), 1u);
   EXPECT_TRUE(
       check_includes({{"tests/x/a.cc", "#include \"b.h\"\n"}, {"tests/x/b.h", ""}}).empty());
+  const SourceFile up{"tests/x/a.cc", "#include \"../y/b.h\"\n"};
+  EXPECT_TRUE(check_includes({up, {"tests/y/b.h", ""}}).empty());
   EXPECT_EQ(check_includes({{"tests/x/a.cc", "#include \"b.h\"\n"}}).size(), 1u);
 }
 

@@ -17,7 +17,7 @@ class Scanner {
     for (std::size_t i = 0; i < text.size(); ++i) {
       if (text[i] == '\n') blank[i] = '\n';
     }
-    view_ = {blank, blank, blank};
+    view_ = {blank, blank, blank, {}};
   }
 
   SourceView scan() {
@@ -75,6 +75,10 @@ class Scanner {
     const std::size_t open = std::min(text_.find('(', at_), text_.size() - 1);
     const std::string close = ")" + std::string(text_.substr(at_ + 2, open - at_ - 2)) + "\"";
     const std::size_t end = std::min(text_.find(close, open), text_.size());
+    const std::size_t last_line = line_at(text_, end);
+    for (std::size_t line = line_at(text_, at_); line <= last_line; ++line) {
+      view_.raw_lines.insert(line);
+    }
     take(view_.code, at_ + 2);  // the opening quote
     at_ = std::min(open + 1, end);
     take(view_.quoted, end);
@@ -163,6 +167,17 @@ std::string name_in(std::string_view header) {
   return name;
 }
 
+// Whether the brace at `at`, inside of a function, opens a list of values: = {, ({, , { and the
+// list of a for. A lambda's body follows a parenthesis that closes, or its return type.
+bool opens_values(std::string_view code, std::size_t at) {
+  const std::size_t before = code.find_last_not_of(" \n", at - 1);
+  if (at == 0 || before == std::string_view::npos) return false;
+  if (code[before] != ':')
+    return std::string_view("=(,").find(code[before]) != std::string_view::npos;
+  const std::size_t begin = code.find_last_of("(;{}", before);
+  return begin != std::string_view::npos && begin >= 4 && code.substr(begin - 4, 4) == "for ";
+}
+
 }  // namespace
 
 SourceView view_of(std::string_view text) { return Scanner(text).scan(); }
@@ -187,6 +202,9 @@ FunctionList functions_of(std::string_view text) {
   std::size_t header = 0;  // where the words before the next brace begin
   int parens = 0;
   std::size_t function_depth = 0;  // scopes open where the current function began; 0: in none
+  std::size_t values_depth = 0;    // the same for a list of values in it
+  std::size_t values_begin = 0;
+  std::size_t values_lines = 0;  // of the current function
   for (std::size_t i = 0; i < code.size(); ++i) {
     const char c = code[i];
     if (c == '(') ++parens;
@@ -199,8 +217,13 @@ FunctionList functions_of(std::string_view text) {
       const bool in_table = !scopes.empty() && scopes.back() == Scope::kOther;
       const bool lambda = words.find("](") != std::string_view::npos;
       scopes.push_back(nested || (in_table && !lambda) ? Scope::kOther : scope_after(words));
+      if (function_depth != 0 && values_depth == 0 && opens_values(code, i)) {
+        values_depth = scopes.size();
+        values_begin = i;
+      }
       if (scopes.back() == Scope::kFunction) {
         function_depth = scopes.size();
+        values_lines = 0;
         const std::size_t first = code.find_first_not_of(" \n", header);
         list.functions.push_back({name_in(words.substr(first - header)), line_at(code, first), 0});
       } else if (!nested) {
@@ -209,9 +232,13 @@ FunctionList functions_of(std::string_view text) {
     }
     if (c == '}') {
       if (scopes.empty()) return {std::move(list.functions), false};
+      if (scopes.size() == values_depth) {
+        values_lines += line_at(code, i) - line_at(code, values_begin);
+        values_depth = 0;
+      }
       if (scopes.size() == function_depth) {
         FunctionSpan& span = list.functions.back();
-        span.lines = line_at(code, i) - span.first_line + 1;
+        span.lines = line_at(code, i) - span.first_line + 1 - values_lines;
         function_depth = 0;
       }
       scopes.pop_back();

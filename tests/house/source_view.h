@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,13 +29,16 @@ struct SourceView {
   std::string code;      // without comments, and without what is between quotes
   std::string comments;  // their text alone
   std::string quoted;    // what is between quotes (strings, raw strings, characters)
+  std::set<std::size_t>
+      raw_lines;  // numbers of the lines that a raw string touches: data, not style
 };
 SourceView view_of(std::string_view text);
 
 // `code` with preprocessor directives (and their continued lines) blanked as well.
 std::string without_directives(std::string_view code);
 
-// A function's body and all that stands before it, from its first line to its closing brace.
+// A function's body and all that stands before it, from its first line to its closing brace. The
+// further lines of a list of values ({...} after = ( , or in a for) are data and not counted.
 struct FunctionSpan {
   std::string name;
   std::size_t first_line = 0;

@@ -41,6 +41,11 @@ TEST(SourceView, KnowsRawStringsAndDigitSeparators) {
   EXPECT_EQ(squeezed(view.quoted), "x\"//{y)\"{z");
 }
 
+TEST(SourceView, KnowsTheLinesOfRawStrings) {
+  const SourceView view = view_of("int a;\nauto b = R\"(one\ntwo\n)\" + \"x\";\nint c = 'd';\n");
+  EXPECT_EQ(view.raw_lines, (std::set<std::size_t>{2, 3, 4}));
+}
+
 TEST(SourceView, SurvivesWhatEndsTooEarly) {
   for (const char* text :
        {"\"", "'", "/*", "R\"", "R\"x", "R\"x(", "\"\\", "//\\", "", "{", "}", ")"}) {
@@ -110,6 +115,32 @@ TEST(Functions, ClassesEnumsAndTablesAreNone) {
     EXPECT_EQ(std::count(names.begin(), names.end(), none), 0) << none;
   }
   for (const FunctionSpan& function : list.functions) EXPECT_EQ(function.lines, 1u);
+}
+
+TEST(Functions, ListsOfValuesCountAsOneLine) {
+  const FunctionList list = functions_of(
+      "void f() {\n"
+      "  const int t[] = {\n"
+      "      1,\n"
+      "      {2,\n"
+      "       3}};\n"
+      "  for (int i : {\n"
+      "           1, 2}) {\n"
+      "    g(i);\n"
+      "  }\n"
+      "  h({1,\n"
+      "     2});\n"
+      "  switch (x) {\n"
+      "    case 1: {\n"
+      "      h([&](int j) {\n"
+      "        return j;\n"
+      "      });\n"
+      "    }\n"
+      "  }\n"
+      "}\n");
+  ASSERT_EQ(list.functions.size(), 1u);
+  EXPECT_TRUE(list.balanced);
+  EXPECT_EQ(list.functions[0].lines, 19u - 3 - 1 - 1);
 }
 
 TEST(Functions, BracesThatDoNotMatchAreSaid) {

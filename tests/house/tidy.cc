@@ -25,6 +25,26 @@ bool is_program(const SourceFile& file) {
   return is_cpp(file) || is_one_of(ending_of(file.path), {".py", ".sh", ".cmake"});
 }
 
+// Lines that hold another language's text: raw strings, and the triple-quoted ones of Python.
+std::set<std::size_t> data_lines(const SourceFile& file) {
+  if (is_cpp(file)) return view_of(file.text).raw_lines;
+  std::set<std::size_t> lines;
+  if (ending_of(file.path) != ".py") return lines;
+  bool inside = false;
+  std::size_t number = 0;
+  for (const std::string_view line : lines_of(file.text)) {
+    ++number;
+    std::size_t quotes = 0;
+    for (std::size_t at = line.find("\"\"\""); at != std::string_view::npos;
+         at = line.find("\"\"\"", at + 3)) {
+      ++quotes;
+    }
+    if (inside || quotes > 0) lines.insert(number);
+    if (quotes % 2 == 1) inside = !inside;
+  }
+  return lines;
+}
+
 // Characters, not bytes: a line of a comment may hold letters beyond ASCII.
 std::size_t columns_of(std::string_view line) {
   return static_cast<std::size_t>(std::count_if(line.begin(), line.end(), [](char c) {
@@ -69,9 +89,10 @@ std::vector<Finding> check_lengths(const std::vector<SourceFile>& tree) {
                           std::to_string(lines.size()) + " lines, at most " +
                               std::to_string(kFileLinesMax) + "; divide it"});
     }
+    const std::set<std::size_t> data = data_lines(file);
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const std::size_t columns = columns_of(lines[i]);
-      if (columns <= kLineColumnsMax) continue;
+      if (columns <= kLineColumnsMax || data.count(i + 1) != 0) continue;
       findings.push_back(
           {file.path, i + 1,
            std::to_string(columns) + " columns, at most " + std::to_string(kLineColumnsMax)});
@@ -181,7 +202,9 @@ std::vector<Finding> check_whitespace(const std::vector<SourceFile>& tree) {
   for (const SourceFile& file : tree) {
     if (!is_program(file) && ending_of(file.path) != ".md") continue;
     const auto lines = lines_of(file.text);
+    const std::set<std::size_t> data = data_lines(file);
     for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (data.count(i + 1) != 0) continue;
       if (lines[i].find('\t') != std::string_view::npos) {
         findings.push_back({file.path, i + 1, "a tab; indent with spaces"});
       }

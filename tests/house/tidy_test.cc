@@ -57,6 +57,15 @@ TEST(Tidy, SeesALongLineInCharacters) {
   EXPECT_EQ(count_of(check_lengths, "a.cc", "//" + repeated("\xC3\xA9", kLineColumnsMax - 2)), 0u);
 }
 
+TEST(Tidy, LeavesDataInRawStringsAsItIs) {
+  const std::string wide = repeated("x", kLineColumnsMax + 1);
+  EXPECT_EQ(count_of(check_lengths, "a.cc", "auto a = R\"(" + wide + "\n" + wide + ")\";\n"), 0u);
+  EXPECT_EQ(count_of(check_lengths, "a.cc", "auto a = \"" + wide + "\";\n"), 1u);
+  EXPECT_EQ(count_of(check_whitespace, "a.cc", "auto a = R\"(\tb \n)\";\n"), 0u);
+  EXPECT_EQ(count_of(check_lengths, "a.py", "a = \"\"\"b\n" + wide + "\n\"\"\"\n" + wide + "\n"),
+            1u);
+}
+
 TEST(Tidy, SeesALongFunction) {
   const auto function_of = [](std::size_t lines) {
     return "int f() {\n" + repeated("  g();\n", lines - 2) + "}\n";

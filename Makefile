@@ -1,0 +1,62 @@
+# What a person types. CMake does the work; see CMakePresets.json.
+.DEFAULT_GOAL := help
+.PHONY: help setup model build test demo test-asan test-tsan test-aarch64 coverage fuzz clean
+
+JOBS ?= $(shell nproc)
+FUZZ_RUNS ?= 100000
+
+help:
+	@echo "make demo          a real model answers a real event: installs, builds, downloads, runs"
+	@echo "make test          everything, tested"
+	@echo "make build         the programs build/release/thaw and build/release/bootstrap"
+	@echo "make test-asan     the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make test-tsan     the tests under ThreadSanitizer"
+	@echo "make test-aarch64  the tests for arm64, under qemu-user"
+	@echo "make coverage      the tests, and which lines they reach"
+	@echo "make fuzz          libFuzzer on every reader of foreign bytes (FUZZ_RUNS=$(FUZZ_RUNS))"
+	@echo "make setup         the Debian packages that building and testing need"
+	@echo "make model         the model of the demo, SmolLM2-135M-Instruct, into models/"
+	@echo "make clean         removes build/"
+
+setup:
+	@bash deploy/setup.sh build model test cross
+
+model:
+	@bash deploy/setup.sh model
+	@bash deploy/model.sh
+
+# The programs alone need fewer packages than their tests; a folder configured for tests stays so.
+build:
+	@bash deploy/setup.sh build
+	@[ -f build/release/build.ninja ] || cmake --preset release -DTHAW_TESTS=OFF
+	cmake --build --preset release --parallel $(JOBS) --target thaw bootstrap
+
+demo: build model
+	@bash deploy/demo.sh
+
+test: setup model
+	cmake --preset release -DTHAW_TESTS=ON
+	cmake --build --preset release --parallel $(JOBS)
+	ctest --preset release --parallel $(JOBS)
+
+test-asan test-tsan test-aarch64: test-%: setup model
+	cmake --preset $*
+	cmake --build --preset $* --parallel $(JOBS)
+	ctest --preset $* --parallel $(JOBS)
+
+coverage: setup model
+	@bash deploy/setup.sh coverage
+	cmake --preset coverage
+	cmake --build --preset coverage --parallel $(JOBS)
+	ctest --preset coverage --parallel $(JOBS)
+	gcovr --root . --object-directory build/coverage --exclude tests/ --exclude bench/ \
+	  --exclude-throw-branches --sort-percentage --txt build/coverage/coverage.txt --print-summary
+
+fuzz:
+	@bash deploy/setup.sh build fuzz
+	cmake --preset fuzz
+	cmake --build --preset fuzz --parallel $(JOBS) --target fuzzers
+	@bash tests/fuzz/run.sh build/fuzz $(FUZZ_RUNS)
+
+clean:
+	rm -rf build
