@@ -262,17 +262,9 @@ Result<Parser::Index> Parser::dict() {
 
 Result<Parser::Index> Parser::postfix(Index value) {
   for (;;) {
-    Result<Index> next = value;
-    if (is_op("."))
-      next = dot(value);
-    else if (is_op("["))
-      next = subscript(value);
-    else if (is_op("("))
-      next = call(value);
-    else
-      return value;
-    THAW_TRY(done, std::move(next));
-    value = done;
+    if (!is_op(".") && !is_op("[") && !is_op("(")) return value;
+    THAW_TRY(next, is_op(".") ? dot(value) : is_op("[") ? subscript(value) : call(value));
+    value = next;
   }
 }
 
