@@ -42,4 +42,4 @@ echo "an API Gateway event (deploy/demo_event.json), answered as it streams:"
 echo
 /usr/bin/python3 deploy/demo_client.py "$url" smollm2 deploy/demo_event.json "$folder/emulator.log"
 echo
-grep -E '^(INIT_)?(START|END|REPORT)' "$folder/emulator.log" || true
+grep -E -o '(START|END|REPORT) RequestId.*' "$folder/emulator.log"

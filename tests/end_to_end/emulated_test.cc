@@ -1,0 +1,181 @@
+// The real `bootstrap` under the real emulator, with a real model.
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "tests/end_to_end/programs.h"
+
+namespace thaw::end_to_end {
+namespace {
+
+using nlohmann::json;
+
+json parsed(const std::string& text) {
+  json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  EXPECT_FALSE(value.is_discarded()) << text;
+  return value;
+}
+
+// A sample event with another body.
+json sample(const std::string& name, const std::string& body) {
+  const auto text =
+      read_text(system_files(), cat(THAW_SOURCE_DIR "/tests/data/events/", name), 1 << 20);
+  EXPECT_TRUE(text) << name;
+  json event = parsed(*text);
+  event["body"] = body;
+  event["isBase64Encoded"] = false;
+  return event;
+}
+
+class SmolLm2 : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { emulated_ = new Emulated(snapshot_of(smollm2())); }
+  static void TearDownTestSuite() {
+    delete emulated_;
+    emulated_ = nullptr;
+  }
+  static Emulated* emulated_;
+};
+Emulated* SmolLm2::emulated_ = nullptr;
+
+constexpr const char* kBody = R"({"prompt":"Name three colours.","max_tokens":12})";
+
+TEST_F(SmolLm2, AnswersADirectEventAsTheCommandLineDoes) {
+  const http::Response response = emulated_->invoke(kBody);
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_FALSE(response.headers.has("x-amz-function-error")) << response.body;
+  const json answer = parsed(response.body);
+  const Finished run =
+      run_thaw({"run", snapshot_of(smollm2()), "Name three colours.", "-n", "12", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const json same = parsed(run.out);
+  EXPECT_EQ(answer["text"], same["text"]);
+  EXPECT_FALSE(answer["text"].get<std::string>().empty());
+  EXPECT_EQ(answer["usage"]["completion_tokens"], same["usage"]["completion_tokens"]);
+}
+
+TEST_F(SmolLm2, AnswersHttpEventsInTheShapeOfTheirSource) {
+  const std::string plain = parsed(emulated_->invoke(kBody).body)["text"];
+  json gateway =
+      parsed(*read_text(system_files(), THAW_SOURCE_DIR "/deploy/demo_event.json", 1 << 20));
+  gateway["body"] = kBody;
+  const json answer = parsed(emulated_->invoke(gateway.dump()).body);
+  EXPECT_EQ(answer["statusCode"], 200);
+  EXPECT_EQ(parsed(answer["body"])["text"], plain);
+}
+
+TEST_F(SmolLm2, AnswersARequestToTheFunctionUrl) {
+  const std::string plain = parsed(emulated_->invoke(kBody).body)["text"];
+  const http::Response response = emulated_->url("POST", "/predict", kBody);
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(parsed(response.body)["text"], plain);
+  EXPECT_EQ(emulated_->url("GET", "/healthz", "").status, 200);
+  EXPECT_EQ(emulated_->url("GET", "/nowhere", "").status, 404);
+  EXPECT_EQ(emulated_->url("POST", "/predict", "{").status, 400);
+}
+
+TEST_F(SmolLm2, StreamsAChatAsItIsGenerated) {
+  const std::string body =
+      R"({"messages":[{"role":"user","content":"Count to five."}],"max_tokens":16,"stream":true})";
+  std::vector<std::string> parts;
+  const http::Response response = emulated_->url("POST", "/v1/chat/completions", body, &parts);
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_GT(parts.size(), 3u) << "the stream came in one piece";
+  std::string streamed;
+  std::size_t at = 0;
+  while ((at = response.body.find("data: {", at)) != std::string::npos) {
+    const std::size_t end = response.body.find("\n\n", at);
+    const json chunk = parsed(response.body.substr(at + 6, end - at - 6));
+    at = end;
+    for (const json& choice : chunk["choices"]) {
+      streamed += choice["delta"].value("content", "");
+    }
+  }
+  EXPECT_NE(response.body.find("data: [DONE]"), std::string::npos);
+  const std::string whole = R"({"messages":[{"role":"user","content":"Count to five."}],)"
+                            R"("max_tokens":16})";
+  const json answer = parsed(emulated_->url("POST", "/v1/chat/completions", whole).body);
+  EXPECT_EQ(answer["choices"][0]["message"]["content"], streamed);
+}
+
+TEST_F(SmolLm2, AnswersABatchOfMessagesPartially) {
+  const json batch = {{"Records",
+                       {{{"messageId", "good"},
+                         {"eventSource", "aws:sqs"},
+                         {"body", kBody},
+                         {"eventSourceARN", "arn:aws:sqs:us-east-1:123456789012:queue"}},
+                        {{"messageId", "bad"},
+                         {"eventSource", "aws:sqs"},
+                         {"body", R"({"prompt":7})"},
+                         {"eventSourceARN", "arn:aws:sqs:us-east-1:123456789012:queue"}}}}};
+  const json answer = parsed(emulated_->invoke(batch.dump()).body);
+  ASSERT_EQ(answer["batchItemFailures"].size(), 1u) << answer.dump();
+  EXPECT_EQ(answer["batchItemFailures"][0]["itemIdentifier"], "bad");
+}
+
+TEST_F(SmolLm2, FailsAnEventItCannotHandleAndGoesOn) {
+  const std::string alien = R"({"source":"aws.ec2","detail-type":"x","detail":{}})";
+  for (const std::string event : {alien, std::string("not json"), std::string("[]")}) {
+    const http::Response response = emulated_->invoke(event);
+    EXPECT_EQ(response.status, 200);
+    EXPECT_TRUE(response.headers.has("x-amz-function-error")) << response.body;
+    EXPECT_TRUE(parsed(response.body).contains("errorMessage"));
+  }
+  EXPECT_FALSE(emulated_->invoke(kBody).headers.has("x-amz-function-error"));
+}
+
+// Pairwise over sets, threads and chunks; the full product runs on the golden models.
+TEST(SmolLm2Score, DigestIsOneOnEverySetThreadCountAndChunk) {
+  const std::string snapshot = snapshot_of(smollm2());
+  const std::string text = cat(testing::TempDir(), "thaw-e2e-score.txt");
+  {
+    auto file = system_files().create(text);
+    ASSERT_TRUE(
+        (*file)->append(as_bytes("The sky was the colour of slate that morning, and the "
+                                 "ferry was late.")));
+    ASSERT_TRUE((*file)->commit());
+  }
+  struct Way {
+    std::string kernels, threads, chunk;
+  };
+  std::string digest;
+  for (const Way& way : {Way{"scalar", "2", "512"}, Way{"", "1", "7"}, Way{"", "2", "512"},
+                         Way{"avx2", "2", "1"}, Way{"avx2", "1", "64"}}) {
+    const Finished scored = run_thaw({"score", snapshot, "--text", text, "--threads", way.threads,
+                                      "--chunk", way.chunk, "--json"},
+                                     {"THAW_KERNELS=" + way.kernels});
+    ASSERT_EQ(scored.code, 0) << scored.err;
+    const json result = parsed(scored.out);
+    if (!way.kernels.empty()) EXPECT_EQ(result["kernels"], way.kernels);
+    if (digest.empty()) digest = result["digest"];
+    EXPECT_EQ(result["digest"], digest) << way.kernels << " " << way.threads << " " << way.chunk;
+  }
+}
+
+TEST(Tiny, ASmallCommittedModelAnswersToo) {
+  Emulated emulated(snapshot_of(tiny_model()));
+  const http::Response response =
+      emulated.invoke(R"({"messages":[{"role":"user","content":"Hi"}],"max_tokens":8})");
+  ASSERT_EQ(response.status, 200);
+  EXPECT_TRUE(parsed(response.body).contains("text")) << response.body;
+}
+
+TEST(Tiny, ADamagedSnapshotIsAnInitErrorNotASilence) {
+  const std::string path = cat(testing::TempDir(), "thaw-e2e-damaged.thaw");
+  {
+    auto file = system_files().create(path);
+    ASSERT_TRUE((*file)->append(as_bytes(std::string(10'000, 'x'))));
+    ASSERT_TRUE((*file)->commit());
+  }
+  Emulated emulated(path);
+  const http::Response response = emulated.invoke("{}");
+  EXPECT_TRUE(response.headers.has("x-amz-function-error"));
+  EXPECT_NE(response.body.find("errorType"), std::string::npos) << response.body;
+  unlink(path.c_str());
+}
+
+}  // namespace
+}  // namespace thaw::end_to_end
