@@ -174,7 +174,8 @@ HttpOutcome generate(const Service& service, Shape shape, const HttpRequest& req
   }
   Request& asked = std::get<Request>(read);
   asked.generation.deadline = generation_deadline(context, service.clock);
-  const bool can_stream = responder.can_stream() && !service.manifest.buffered;
+  const bool can_stream =
+      request.can_stream && responder.can_stream() && !service.manifest.buffered;
   const Delivery delivery = !asked.stream ? Delivery::kWhole
                             : can_stream  ? Delivery::kStream
                                           : Delivery::kBufferedStream;

@@ -16,6 +16,7 @@ Result<HttpRequest> read(const json::Value& event) {
   THAW_TRY(method, required_text(http["method"], "requestContext.http.method"));
   THAW_TRY(path, required_text(event["rawPath"], "rawPath"));
   request.method = method;
+  request.can_stream = false;  // the answer is a document; plain HTTP is what streams there
   add_path(request, path);
   THAW_TRY_DO(
       read_pairs(event["queryParameters"], "queryParameters", /*decode=*/false, request.query));

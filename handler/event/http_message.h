@@ -21,6 +21,7 @@ struct HttpRequest {
   Pairs headers;  // names as sent; a name may come more than once
   std::string body;
   bool multi_value_headers = false;  // the source wants the answer's headers so (ALB)
+  bool can_stream = true;  // false: no setting of the source lets an answer come in pieces
 
   // The last value of a header, names compared without case. Nothing where there is none.
   std::optional<std::string_view> header(std::string_view name) const;

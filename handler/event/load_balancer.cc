@@ -16,6 +16,7 @@ Result<HttpRequest> read(const json::Value& event) {
   THAW_TRY(method, required_text(event["httpMethod"], "httpMethod"));
   THAW_TRY(path, required_text(event["path"], "path"));
   request.method = method;
+  request.can_stream = false;
   add_path(request, path);
   // The target group's setting decides which of the two maps comes, and which the answer must use.
   request.multi_value_headers = event["multiValueHeaders"].is_object();

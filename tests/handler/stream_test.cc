@@ -135,6 +135,21 @@ TEST(Stream, IsHeldBackWhereThePlatformCannot) {
   }
 }
 
+TEST(Stream, IsHeldBackWhereTheSourceCannot) {
+  for (const std::string_view event :
+       {R"({"requestContext":{"elb":{}},"httpMethod":"POST","path":"/v1/chat/completions",)"
+        R"("headers":{},"body":"{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],)"
+        R"(\"stream\":true}"})",
+        R"({"version":"v1","rawPath":"/v1/chat/completions","headers":{},)"
+        R"("requestContext":{"http":{"method":"POST"}},)"
+        R"("body":"{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"stream\":true}"})"}) {
+    House house;
+    const Outcome outcome = house.handle(event);
+    EXPECT_FALSE(outcome.streamed);
+    EXPECT_EQ(answer_of(outcome).body, kChatStream);
+  }
+}
+
 TEST(Stream, ADirectEventThatCannotStreamIsOneDocument) {
   House house;
   house.responder.streams = false;
