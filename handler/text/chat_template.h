@@ -16,16 +16,17 @@
 namespace thaw::text {
 
 struct Message {
-  std::string role;     // "system", "user", "assistant", ...
+  std::string role;  // "system", "user", "assistant", ...
   std::string content;
 };
 
 struct RenderOptions {
   bool add_generation_prompt = true;
-  std::optional<bool> enable_thinking;  // defined as `enable_thinking` and `thinking` where set
-  std::string bos_token;                // spelling; empty where the model has none
-  std::string eos_token;
-  std::int64_t unix_seconds = 0;        // for strftime_now
+  std::optional<bool> enable_thinking =
+      {};                      // defined as `enable_thinking` and `thinking` where set
+  std::string bos_token = {};  // spelling; empty where the model has none
+  std::string eos_token = {};
+  std::int64_t unix_seconds = 0;  // for strftime_now
 };
 
 // Compiles Jinja source for the kTemplate section.

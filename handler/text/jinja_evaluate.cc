@@ -83,6 +83,7 @@ Result<Value> Interpreter::constant(const Node& node) {
 
 Result<Value> Interpreter::name(const Node& node) {
   if (const Value* value = look_up(node.a)) return *value;
+  if (find(functions(), ast_.string(node.a))) return Value(Builtin{});
   return Value(Undefined{node.a});
 }
 
@@ -137,8 +138,8 @@ Result<Value> Interpreter::loop_attribute(const Loop& loop, std::string_view key
   if (key == "first") return Value(index == 0);
   if (key == "last") return Value(left <= 1);
   if (key == "length") return Value(static_cast<std::int64_t>(length));
-  if (key == "depth") return Value(std::int64_t{loop.depth} + 1);
-  if (key == "depth0") return Value(std::int64_t{loop.depth});
+  if (key == "depth") return Value(std::int64_t{1});  // only recursive loops go deeper
+  if (key == "depth0") return Value(std::int64_t{0});
   if (!loop.items) return Value();
   if (key == "previtem" && index > 0) return loop.items->items[loop.index - 1];
   if (key == "nextitem" && left > 1) return loop.items->items[loop.index + 1];

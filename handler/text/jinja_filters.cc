@@ -120,6 +120,7 @@ Result<Value> Interpreter::number_filter(Filter op, const Value& value, const Ar
       THAW_TRY(named, want_text(given.get(1), "round wants a method's name", given.line));
       how = named->view();
     }
+    if (is_integer(value) && precision >= 0 && how == "common") return Value(integer_of(value));
     const double scale = std::pow(10.0, static_cast<double>(precision));
     const double scaled = number_of(value) * scale;
     if (how == "ceil") return Value(std::ceil(scaled) / scale);

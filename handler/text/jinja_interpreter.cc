@@ -162,9 +162,8 @@ Result<Interpreter::Flow> Interpreter::execute_for(const Node& node) {
     return flow;
   }
   const std::uint32_t loop_name = ast_.find_string("loop");
-  loop_states_.push_back({items, 0, loops_});
+  loop_states_.push_back({items, 0});
   Loop& loop = loop_states_.back();
-  ++loops_;
   for (; loop.index < items->items.size(); ++loop.index) {
     THAW_TRY_DO(charge(1, 0, node.line));
     Scope scope{scope_, {}};
@@ -179,7 +178,6 @@ Result<Interpreter::Flow> Interpreter::execute_for(const Node& node) {
     if (next == Flow::kBreak) break;
   }
   loop.items = nullptr;  // a template may keep `loop` itself, but not what it went over
-  --loops_;
   return Flow::kNext;
 }
 

@@ -149,7 +149,6 @@ class Interpreter {
   std::uint64_t steps_ = 0;
   std::uint64_t work_bytes_ = 0;
   std::uint32_t level_ = 0;
-  std::uint32_t loops_ = 0;
   std::vector<std::pair<std::string, Value>> globals_;
   Scope root_;
   Scope* scope_ = &root_;

@@ -24,7 +24,7 @@ Result<bool> Interpreter::test(Test op, const Value& value, const Arguments& giv
     case Test::kIterable:
       return value.text() || value.list() || value.dict() || value.is_undefined() ||
              (op == Test::kIterable && value.loop());
-    case Test::kCallable: return value.macro() != nullptr;
+    case Test::kCallable: return value.macro() || value.is<Builtin>();
     case Test::kLower:
     case Test::kUpper: {
       THAW_TRY(text, text_of(value, given.line));

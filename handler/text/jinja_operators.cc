@@ -126,7 +126,7 @@ Result<Value> Interpreter::repeat(const Value& value, std::int64_t times, std::u
   if (const Text* text = value.text()) {
     // Charged before it is made: the product may be far beyond any memory.
     const auto bytes = checked_mul(text->size(), count);
-    THAW_TRY_DO(charge(0, bytes.value_or(kWorkBytesMax + 1), line));
+    THAW_TRY_DO(charge(count, bytes.value_or(kWorkBytesMax + 1), line));
     Text repeated;
     for (std::uint64_t i = 0; i < count && !text->empty(); ++i) repeated.append(*text);
     return Value(std::move(repeated));

@@ -347,7 +347,7 @@ std::string json_character(char32_t code, std::string_view bytes, bool ascii_onl
     default: break;
   }
   if (code < 0x20) return hex("\\u%04x", code);
-  if (!ascii_only || code < 0x7F || code == 0x7F) return std::string(bytes);
+  if (!ascii_only || code < 0x7F) return std::string(bytes);
   if (code < 0x10000) return hex("\\u%04x", code);
   return hex("\\u%04x", 0xD800 + ((code - 0x10000) >> 10)) +
          hex("\\u%04x", 0xDC00 + ((code - 0x10000) & 0x3FF));

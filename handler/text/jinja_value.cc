@@ -58,7 +58,8 @@ std::string_view type_name(const Value& value) {
   if (value.list()) return value.list()->is_tuple ? "tuple" : "list";
   if (value.dict()) return "dict";
   if (value.names()) return "Namespace";
-  return value.loop() ? "LoopContext" : "Macro";
+  if (value.loop()) return "LoopContext";
+  return value.macro() ? "Macro" : "function";
 }
 
 bool is_integer(const Value& value) { return value.flag() || value.integer(); }

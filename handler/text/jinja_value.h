@@ -31,6 +31,8 @@ struct None {};
 struct Macro {
   std::uint32_t node = 0;
 };
+// A function of the engine's own, as `range`: it can be called and looked at, no more.
+struct Builtin {};
 
 // Cheap to copy: strings and containers are shared, never changed.
 class Value {
@@ -51,6 +53,7 @@ class Value {
   explicit Value(Namespace* names) : state_(names) {}
   explicit Value(Loop* loop) : state_(loop) {}
   explicit Value(Macro macro) : state_(macro) {}
+  explicit Value(Builtin builtin) : state_(builtin) {}
 
   template <class T>
   bool is() const {
@@ -87,7 +90,7 @@ class Value {
   }
 
   std::variant<Undefined, None, bool, std::int64_t, double, Strings, Lists, Dicts, Namespace*,
-               Loop*, Macro>
+               Loop*, Macro, Builtin>
       state_;
 };
 
@@ -115,7 +118,6 @@ struct Namespace {
 struct Loop {
   Value::Lists items;
   std::size_t index = 0;
-  std::uint32_t depth = 0;  // of loops in loops, from 0
 };
 
 bool truth(const Value& value);
