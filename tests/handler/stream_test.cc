@@ -263,12 +263,12 @@ TEST(Stream, EveryEventIsJsonWhateverTheText) {
   const std::string text = house.responder.text();
   std::size_t events = 0;
   std::string all;
-  for (std::size_t at = 0; at < text.size(); ++events) {
-    const std::size_t end = text.find("\n\n", at);
+  for (std::size_t from = 0; from < text.size(); ++events) {
+    const std::size_t end = text.find("\n\n", from);
     ASSERT_NE(end, std::string::npos);
-    const std::string event = text.substr(at, end - at);
+    const std::string event = text.substr(from, end - from);
     ASSERT_TRUE(event.starts_with("data: "));
-    at = end + 2;
+    from = end + 2;
     if (event == "data: [DONE]") continue;
     all += at(event.substr(6), "/choices/0/delta/content");
   }
