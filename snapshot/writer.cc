@@ -122,7 +122,7 @@ Result<Done> Writer::begin(SectionType type, std::string_view name) {
   }
   DirectoryEntry entry{};
   entry.type = static_cast<std::uint32_t>(type);
-  std::memcpy(entry.name, name.data(), name.size());
+  std::copy(name.begin(), name.end(), entry.name);
   for (const DirectoryEntry& other : state.directory) {
     if (other.type == entry.type && std::memcmp(other.name, entry.name, sizeof entry.name) == 0) {
       return fail(Code::kInvalid, cat(where(), "this type has one of that name already"));
