@@ -65,6 +65,26 @@ TEST_F(SmolLm2, AnswersHttpEventsInTheShapeOfTheirSource) {
   const json answer = parsed(emulated_->invoke(gateway.dump()).body);
   EXPECT_EQ(answer["statusCode"], 200);
   EXPECT_EQ(parsed(answer["body"])["text"], plain);
+  // Samples of the other sources, asked for the same at the path that answers it.
+  json rest = sample("aws-lambda-go/apigw-request.json", kBody);
+  rest["path"] = "/predict";
+  rest["httpMethod"] = "POST";
+  rest["headers"]["Content-Type"] = "application/json";
+  rest.erase("multiValueHeaders");
+  json url = sample("aws-lambda-go/lambda-urls-request.json", kBody);
+  url["rawPath"] = "/predict";
+  url["requestContext"]["http"]["method"] = "POST";
+  url["requestContext"]["http"]["path"] = "/predict";
+  url["headers"]["content-type"] = "application/json";
+  json balancer = sample("aws-lambda-go/alb-lambda-target-request-headers-only.json", kBody);
+  balancer["path"] = "/predict";
+  balancer["httpMethod"] = "POST";
+  balancer["headers"]["content-type"] = "application/json";
+  for (const json& event : {rest, url, balancer}) {
+    const json reply = parsed(emulated_->invoke(event.dump()).body);
+    ASSERT_EQ(reply["statusCode"], 200) << reply.dump();
+    EXPECT_EQ(parsed(reply["body"])["text"], plain);
+  }
 }
 
 TEST_F(SmolLm2, AnswersARequestToTheFunctionUrl) {
@@ -118,7 +138,8 @@ TEST_F(SmolLm2, AnswersABatchOfMessagesPartially) {
 
 TEST_F(SmolLm2, FailsAnEventItCannotHandleAndGoesOn) {
   const std::string alien = R"({"source":"aws.ec2","detail-type":"x","detail":{}})";
-  for (const std::string event : {alien, std::string("not json"), std::string("[]")}) {
+  EXPECT_EQ(emulated_->invoke("not json").status, 400);  // the platform's own refusal
+  for (const std::string& event : {alien, std::string("[]"), std::string("7")}) {
     const http::Response response = emulated_->invoke(event);
     EXPECT_EQ(response.status, 200);
     EXPECT_TRUE(response.headers.has("x-amz-function-error")) << response.body;
@@ -149,7 +170,9 @@ TEST(SmolLm2Score, DigestIsOneOnEverySetThreadCountAndChunk) {
                                      {"THAW_KERNELS=" + way.kernels});
     ASSERT_EQ(scored.code, 0) << scored.err;
     const json result = parsed(scored.out);
-    if (!way.kernels.empty()) EXPECT_EQ(result["kernels"], way.kernels);
+    if (!way.kernels.empty()) {
+      EXPECT_EQ(result["kernels"], way.kernels);
+    }
     if (digest.empty()) digest = result["digest"];
     EXPECT_EQ(result["digest"], digest) << way.kernels << " " << way.threads << " " << way.chunk;
   }
