@@ -12,6 +12,8 @@
 #include <arm_neon.h>
 #endif
 
+#include "kernels/target.h"
+
 namespace thaw::kernels {
 namespace {
 
@@ -20,6 +22,7 @@ constexpr std::size_t kReadPieces = 64;
 constexpr int kIntegerRounds = 400000;
 // Independent accumulators: enough to hide a multiply-add's latency of four or five cycles at two
 // a cycle, few enough to stay in sixteen registers.
+// Their loops are unrolled whole, or the compiler would keep the array in memory.
 constexpr int kAccumulators = 12;
 
 double seconds_of(const auto& work) {
@@ -28,27 +31,22 @@ double seconds_of(const auto& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
-// The compiler must not see that nobody uses the result.
-template <class T>
-inline void keep(T& value) {
-#if defined(__x86_64__)
-  asm volatile("" : "+x"(value));
-#else
-  asm volatile("" : "+w"(value));
-#endif
-}
+// Empty assembly that "changes" a register: the compiler must not see that nobody uses the results.
+// It is spelled out, since a function of its own would need the target of its caller.
 
 #if defined(__x86_64__)
 
 __attribute__((target("avx2"))) void read_all(const std::byte* from, std::size_t bytes) {
   __m256i sum[4] = {};
   for (std::size_t i = 0; i + 128 <= bytes; i += 128) {
+    THAW_UNROLL
     for (std::size_t j = 0; j < 4; ++j) {
       sum[j] = _mm256_xor_si256(
           sum[j], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i + 32 * j)));
     }
   }
-  for (__m256i& part : sum) keep(part);
+  THAW_UNROLL
+  for (__m256i& part : sum) asm volatile("" : "+x"(part));
 }
 
 // vpmaddubsw and vpaddw, as the products of 4-bit weights use them: 64 operations the pair.
@@ -57,10 +55,15 @@ __attribute__((target("avx2"))) double integer_avx2(int rounds) {
   __m256i u = _mm256_set1_epi8(3);
   __m256i s = _mm256_set1_epi8(-2);
   for (int round = 0; round < rounds; ++round) {
-    keep(u);
-    for (__m256i& part : sum) part = _mm256_add_epi16(part, _mm256_maddubs_epi16(u, s));
+    THAW_UNROLL
+    for (__m256i& part : sum) {
+      asm volatile("" : "+x"(u));  // else one product would serve all sums
+      part = _mm256_add_epi16(part, _mm256_maddubs_epi16(u, s));
+      asm volatile("" : "+x"(part));
+    }
   }
-  for (__m256i& part : sum) keep(part);
+  THAW_UNROLL
+  for (__m256i& part : sum) asm volatile("" : "+x"(part));
   return 64.0 * kAccumulators * rounds;
 }
 
@@ -69,9 +72,13 @@ __attribute__((target("avx512f,avx512vnni"))) double integer_avx512(int rounds) 
   __m512i u = _mm512_set1_epi8(3);
   __m512i s = _mm512_set1_epi8(-2);
   for (int round = 0; round < rounds; ++round) {
-    asm volatile("" : "+v"(u));
-    for (__m512i& part : sum) part = _mm512_dpbusd_epi32(part, u, s);
+    THAW_UNROLL
+    for (__m512i& part : sum) {
+      part = _mm512_dpbusd_epi32(part, u, s);
+      asm volatile("" : "+v"(part));
+    }
   }
+  THAW_UNROLL
   for (__m512i& part : sum) asm volatile("" : "+v"(part));
   return 128.0 * kAccumulators * rounds;
 }
@@ -87,34 +94,44 @@ double integer_operations(std::string_view set, int rounds) {
 void read_all(const std::byte* from, std::size_t bytes) {
   uint8x16_t sum[4] = {};
   for (std::size_t i = 0; i + 64 <= bytes; i += 64) {
+    THAW_UNROLL
     for (std::size_t j = 0; j < 4; ++j) {
       sum[j] = veorq_u8(sum[j], vld1q_u8(reinterpret_cast<const std::uint8_t*>(from + i + 16 * j)));
     }
   }
-  for (uint8x16_t& part : sum) keep(part);
+  THAW_UNROLL
+  for (uint8x16_t& part : sum) asm volatile("" : "+w"(part));
 }
 
-__attribute__((target("+dotprod"))) double integer_dotprod(int rounds) {
+__attribute__((target("arch=armv8.2-a+dotprod"))) double integer_dotprod(int rounds) {
   int32x4_t sum[kAccumulators] = {};
   int8x16_t a = vdupq_n_s8(3);
   const int8x16_t b = vdupq_n_s8(-2);
   for (int round = 0; round < rounds; ++round) {
-    keep(a);
-    for (int32x4_t& part : sum) part = vdotq_s32(part, a, b);
+    THAW_UNROLL
+    for (int32x4_t& part : sum) {
+      part = vdotq_s32(part, a, b);
+      asm volatile("" : "+w"(part));
+    }
   }
-  for (int32x4_t& part : sum) keep(part);
+  THAW_UNROLL
+  for (int32x4_t& part : sum) asm volatile("" : "+w"(part));
   return 32.0 * kAccumulators * rounds;
 }
 
-__attribute__((target("+i8mm"))) double integer_i8mm(int rounds) {
+__attribute__((target("arch=armv8.2-a+dotprod+i8mm"))) double integer_i8mm(int rounds) {
   int32x4_t sum[kAccumulators] = {};
   int8x16_t a = vdupq_n_s8(3);
   const int8x16_t b = vdupq_n_s8(-2);
   for (int round = 0; round < rounds; ++round) {
-    keep(a);
-    for (int32x4_t& part : sum) part = vmmlaq_s32(part, a, b);
+    THAW_UNROLL
+    for (int32x4_t& part : sum) {
+      part = vmmlaq_s32(part, a, b);
+      asm volatile("" : "+w"(part));
+    }
   }
-  for (int32x4_t& part : sum) keep(part);
+  THAW_UNROLL
+  for (int32x4_t& part : sum) asm volatile("" : "+w"(part));
   return 64.0 * kAccumulators * rounds;
 }
 
