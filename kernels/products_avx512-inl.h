@@ -5,7 +5,7 @@
 // A packed group of C tokens: s8 [8 steps][C][4], then per token the scale s, then g (s times the
 // sum of q), then -128 times the sum of q, then for each half of the group -32 times its sum.
 inline constexpr std::size_t kTokenBlock = 12;
-inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand in registers
+inline constexpr std::size_t kDirect = 8;  // tokens up to which weights expand in registers
 inline constexpr std::size_t kDirectFloat = 4;
 
 constexpr std::size_t packed_group_bytes(std::size_t tokens) { return 52 * tokens; }
