@@ -53,7 +53,7 @@ coverage: setup model
 	  --exclude-throw-branches --sort-percentage --txt build/coverage/coverage.txt --print-summary
 
 fuzz:
-	@bash deploy/setup.sh build fuzz
+	@bash deploy/setup.sh build test fuzz
 	cmake --preset fuzz
 	cmake --build --preset fuzz --parallel $(JOBS) --target fuzzers
 	@bash tests/fuzz/run.sh build/fuzz $(FUZZ_RUNS)

@@ -8,17 +8,17 @@ build=$1
 runs=$2
 failed=()
 shopt -s nullglob
-for list in "$build"/fuzzers/*; do
-  [ -f "$list" ] || continue
-  name=$(basename "$list")
+for list in "$build"/fuzzers/*.list; do
+  name=$(basename "$list" .list)
   mapfile -t corpus <"$list"
-  mkdir -p "$list.found"
+  found=$build/fuzzers/$name.found
+  log=$build/fuzzers/$name.log
+  mkdir -p "$found"
   echo "fuzz: $name, $runs runs"
-  log=$list.found.log
   if "$build/tests/fuzz/$name" -runs="$runs" -seed=1 -timeout=20 -rss_limit_mb=2048 \
     -max_len=65536 -print_final_stats=1 -artifact_prefix="$build/fuzzers/" \
-    "$list.found" "${corpus[@]}" >"$log" 2>&1; then
-    grep -E ' DONE ' "$log" | sed 's/^/  /'
+    "$found" "${corpus[@]}" >"$log" 2>&1; then
+    grep -F DONE "$log"
   else
     failed+=("$name")
     tail -n 40 "$log"
