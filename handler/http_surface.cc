@@ -150,10 +150,11 @@ std::optional<ApiError> refuse_body(const HttpRequest& request, const Manifest& 
 StreamHead stream_head(Shape shape, std::string_view request_id) {
   StreamHead head;
   head.content_type = stream_content_type(shape);
-  head.http.emplace();
-  head.http->headers = {{"content-type", head.content_type},
-                        {"cache-control", "no-cache"},
-                        {"x-request-id", std::string(request_id)}};
+  StreamHead::Http http;
+  http.headers = {{"content-type", head.content_type},
+                  {"cache-control", "no-cache"},
+                  {"x-request-id", std::string(request_id)}};
+  head.http = std::move(http);
   return head;
 }
 

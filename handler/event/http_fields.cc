@@ -23,14 +23,14 @@ std::string decoded(std::string_view text, bool decode) {
 std::vector<std::pair<std::string_view, std::vector<std::string_view>>> grouped(
     const Pairs& headers) {
   std::vector<std::pair<std::string_view, std::vector<std::string_view>>> groups;
-  for (const auto& [name, value] : headers) {
+  for (const auto& header : headers) {
     const auto known = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
-      return equal_ignoring_case(group.first, name);
+      return equal_ignoring_case(group.first, header.first);
     });
     if (known == groups.end()) {
-      groups.push_back({name, {value}});
+      groups.push_back({header.first, {header.second}});
     } else {
-      known->second.push_back(value);
+      known->second.push_back(header.second);
     }
   }
   return groups;
