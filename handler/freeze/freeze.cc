@@ -113,8 +113,7 @@ Result<FreezeReport> freeze_model(Files& files, const ModelSource& source, const
   THAW_TRY_DO(write_weights(*writer, layout, pool, progress));
   THAW_TRY_DO(writer->finish());
   summarise(layout, report);
-  THAW_TRY(made, files.stat(path));
-  report.snapshot_bytes = made.bytes;
+  if (const auto made = files.stat(path)) report.snapshot_bytes = made->bytes;
   return report;
 }
 
@@ -155,8 +154,7 @@ Result<FreezeReport> freeze_again(Files& files, const std::string& source, const
   FreezeReport report;
   report.format = "snapshot";
   report.notes.push_back("weights, tokenizer and template copied as they are");
-  THAW_TRY(made, files.stat(path));
-  report.snapshot_bytes = made.bytes;
+  if (const auto made = files.stat(path)) report.snapshot_bytes = made->bytes;
   return report;
 }
 

@@ -64,6 +64,11 @@ class GgufSource final : public ModelSource {
       return unsupported(
           cat("architecture '", architecture_, "', this build evaluates llama, qwen2 and qwen3"));
     }
+    const std::uint64_t parts = file_->integer("split.count").value_or(1);
+    if (parts > 1) {
+      return unsupported(
+          cat("one of ", parts, " parts of a split model; join them first (gguf-split --merge)"));
+    }
     if (file_->integer(key("expert_count")).value_or(0) > 0) {
       return unsupported("a mixture-of-experts model; this build evaluates dense ones");
     }

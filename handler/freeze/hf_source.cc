@@ -52,7 +52,9 @@ class HfSource final : public ModelSource {
     THAW_TRY(text, read_text(files, directory + "/config.json", kConfigBytesMax));
     const auto shallow = [](int depth, json::parse_event_t, json&) { return depth <= kDepthMax; };
     config_ = json::parse(text, shallow, /*allow_exceptions=*/false);
-    if (!config_.is_object()) return corrupt("config.json: not a JSON object");
+    if (!config_.is_object() || text.find('\0') != std::string::npos) {
+      return corrupt("config.json: not a JSON object");
+    }
     const std::size_t slash = directory.find_last_not_of('/');
     const std::string trimmed = directory.substr(0, slash + 1);
     name = trimmed.substr(trimmed.rfind('/') + 1);
