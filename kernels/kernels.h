@@ -98,7 +98,8 @@ struct KernelSet {
   void (*silu_mul)(const float* gate, const float* up, float* y, std::size_t count);
   // y[i] = exp(x[i]). y may be x.
   void (*exp)(const float* x, float* y, std::size_t count);
-  // Rotates pairs of x[0 .. 2*pairs): (x[2i], x[2i+1]) where `interleaved`, else (x[i], x[pairs+i]).
+  // Rotates pairs of x[0 .. 2*pairs): (x[2i], x[2i+1]) where `interleaved`, else
+  // (x[i], x[pairs+i]).
   //   cosine, sine [pairs]
   void (*rope)(float* x, const float* cosine, const float* sine, std::size_t pairs,
                bool interleaved);

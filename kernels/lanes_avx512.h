@@ -1,5 +1,6 @@
 // The lane vocabulary of the generic sources, for AVX-512: sixteen lanes are one zmm register.
 // Included inside the target region of avx512.cc, once.
+#pragma once
 
 // How many Lanes16 accumulators the registers hold, and how many queries attention takes at once.
 inline constexpr std::size_t kLanesAccumulators = 16;

@@ -1,5 +1,6 @@
 // The lane vocabulary of the generic sources, for NEON: sixteen lanes are four q registers.
 // Included inside the target region of neon.cc and neon_i8mm.cc, once each.
+#pragma once
 
 // How many Lanes16 accumulators the registers hold, and how many queries attention takes at once.
 inline constexpr std::size_t kLanesAccumulators = 4;

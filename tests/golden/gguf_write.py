@@ -1,5 +1,6 @@
-"""Writes GGUF version 3 files and quantises to its block formats, in NumPy. For golden models only:
-scales come from plain rounding, since what matters is that dequantise(quantise(x)) is known exactly.
+"""Writes GGUF version 3 files and quantises to its block formats, in NumPy. For golden models
+only: scales come from plain rounding, since what matters is that dequantise(quantise(x)) is known
+exactly.
 """
 import struct
 

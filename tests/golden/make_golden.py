@@ -83,13 +83,15 @@ def random_weights(config, random):
             layer.update(query_bias=vector(queries, 0, 0.5), key_bias=vector(keys, 0, 0.5),
                          value_bias=vector(keys, 0, 0.5))
         if config["architecture"] == "qwen3":
-            layer.update(query_norm=vector(head_dim, 1.5, 0.2), key_norm=vector(head_dim, 1.5, 0.2))
+            layer.update(query_norm=vector(head_dim, 1.5, 0.2),
+                         key_norm=vector(head_dim, 1.5, 0.2))
         weights["layers"].append(layer)
     return weights
 
 
-GGUF_NAMES = {"attention_norm": "attn_norm.weight", "query": "attn_q.weight", "key": "attn_k.weight",
-              "value": "attn_v.weight", "query_bias": "attn_q.bias", "key_bias": "attn_k.bias",
+GGUF_NAMES = {"attention_norm": "attn_norm.weight", "query": "attn_q.weight",
+              "key": "attn_k.weight", "value": "attn_v.weight",
+              "query_bias": "attn_q.bias", "key_bias": "attn_k.bias",
               "value_bias": "attn_v.bias", "query_norm": "attn_q_norm.weight",
               "key_norm": "attn_k_norm.weight", "attention_output": "attn_output.weight",
               "feed_forward_norm": "ffn_norm.weight", "gate": "ffn_gate.weight",
@@ -122,7 +124,8 @@ def write_gguf(path, config, weights, kind):
         "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2",
         "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.merges": merges,
         "tokenizer.ggml.token_type": [1] * first_control + [3] * (len(tokens) - first_control),
-        "tokenizer.ggml.bos_token_id": first_control, "tokenizer.ggml.eos_token_id": len(tokens) - 1,
+        "tokenizer.ggml.bos_token_id": first_control,
+        "tokenizer.ggml.eos_token_id": len(tokens) - 1,
         "tokenizer.ggml.add_bos_token": False, "tokenizer.chat_template": CHAT_TEMPLATE}
     scaling = config.get("rope_scaling")
     tensors, real = [], {"layers": []}
