@@ -1,6 +1,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -23,28 +25,32 @@ struct Finding {
   bool is_warning = false;
 };
 
-// The first number after `key` in a small system file; nothing where it cannot be had.
-std::optional<std::uint64_t> number_in(Files& files, const std::string& path,
-                                       std::string_view key) {
-  const auto text = read_text(files, path, 1 << 20);
-  if (!text) return std::nullopt;
-  std::size_t at = key.empty() ? 0 : text->find(key);
+// A small file of the kernel's own, which has no size until it is read; empty where there is none.
+std::string system_text(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// The first number after `key` in such a file; nothing where it cannot be had.
+std::optional<std::uint64_t> number_in(const std::string& path, std::string_view key) {
+  const std::string text = system_text(path);
+  std::size_t at = key.empty() ? 0 : text.find(key);
   if (at == std::string::npos) return std::nullopt;
-  at = text->find_first_of("0123456789", at + key.size());
+  at = text.find_first_of("0123456789", at + key.size());
   if (at == std::string::npos) return std::nullopt;
   std::uint64_t value = 0;
-  std::from_chars(text->data() + at, text->data() + text->size(), value);
+  std::from_chars(text.data() + at, text.data() + text.size(), value);
   return value;
 }
 
 // Bytes that this process may still use: what the machine has, bounded by its cgroup.
-std::optional<std::uint64_t> usable_memory(Files& files) {
-  const auto kilobytes = number_in(files, "/proc/meminfo", "MemAvailable:");
+std::optional<std::uint64_t> usable_memory() {
+  const auto kilobytes = number_in("/proc/meminfo", "MemAvailable:");
   if (!kilobytes) return std::nullopt;
   std::uint64_t bytes = *kilobytes * 1024;
-  const auto limit = number_in(files, "/sys/fs/cgroup/memory.max", {});
+  const auto limit = number_in("/sys/fs/cgroup/memory.max", {});
   if (limit) {
-    const std::uint64_t used = number_in(files, "/sys/fs/cgroup/memory.current", {}).value_or(0);
+    const std::uint64_t used = number_in("/sys/fs/cgroup/memory.current", {}).value_or(0);
     bytes = std::min(bytes, *limit > used ? *limit - used : 0);
   }
   return bytes;
@@ -79,16 +85,14 @@ void machine_findings(const Context& context, std::vector<Finding>& to) {
   const unsigned usable = usable_processors();
   const auto online = static_cast<unsigned>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
   to.push_back({"processors", cat(usable, " usable of ", online)});
-  if (const auto memory = usable_memory(context.files)) {
+  if (const auto memory = usable_memory()) {
     to.push_back({"memory", cat(megabytes(*memory), " available to this process")});
   }
-  const auto pages = read_text(context.files, "/sys/kernel/mm/transparent_hugepage/enabled", 4096);
-  if (pages) {
-    const std::size_t open = pages->find('[');
-    const std::size_t close = pages->find(']');
-    if (open != std::string::npos && close != std::string::npos) {
-      to.push_back({"huge pages", pages->substr(open + 1, close - open - 1)});
-    }
+  const std::string pages = system_text("/sys/kernel/mm/transparent_hugepage/enabled");
+  const std::size_t open = pages.find('[');
+  const std::size_t close = pages.find(']');
+  if (open != std::string::npos && close != std::string::npos) {
+    to.push_back({"huge pages", pages.substr(open + 1, close - open - 1)});
   }
 }
 
@@ -107,7 +111,7 @@ Result<Done> snapshot_findings(const std::string& path, const Context& context,
   }
   const std::uint64_t context_kv =
       plan.kv_block_bytes() / kernels::kKvBlockPositions * plan.config.context_tokens;
-  if (const auto memory = usable_memory(context.files)) {
+  if (const auto memory = usable_memory()) {
     const std::uint64_t want = reader->file_bytes() + (32u << 20);
     if (*memory < want) {
       to.push_back({"memory",

@@ -134,10 +134,10 @@ TEST_F(PlanTest, StaysInBoundsWhateverByteIsChanged) {
   std::size_t planned = 0;
   const auto try_each = [&](Blob& blob, std::size_t step) {
     for (std::size_t at = 0; at < blob.size(); at += step) {
-      for (const unsigned char flip : {0x01, 0x80, 0xFF}) {
-        blob[at] ^= std::byte{flip};
+      for (const std::byte flip : {std::byte{0x01}, std::byte{0x80}, std::byte{0xFF}}) {
+        blob[at] ^= flip;
         const auto made = plan();
-        blob[at] ^= std::byte{flip};
+        blob[at] ^= flip;
         if (!made) continue;
         planned += 1;
         Engine engine(*made, set, pool, {});
