@@ -76,7 +76,7 @@ double cached_fraction(Bytes bytes) {
   return static_cast<double>(cached) / static_cast<double>(pages.size());
 }
 
-void machine_findings(const Context& context, std::vector<Finding>& to) {
+void machine_findings(std::vector<Finding>& to) {
   to.push_back({"kernels", cat(join_sets(), " (fastest first)")});
   if (kernels::available().size() == 1) {
     to.push_back(
@@ -132,7 +132,7 @@ Result<Done> snapshot_findings(const std::string& path, const Context& context,
 
 Result<Done> doctor(const DoctorArguments& arguments, const Context& context) {
   std::vector<Finding> findings;
-  machine_findings(context, findings);
+  machine_findings(findings);
   if (!arguments.path.empty()) {
     THAW_TRY_DO(snapshot_findings(arguments.path, context, findings));
   }
