@@ -1,5 +1,6 @@
 // Fuzzes the handler with events: every adapter, request shape and answer shape, around a generator
-// that repeats what it was asked. Each input runs buffered and streamed.
+// that repeats what it was asked. Each input runs buffered and streamed, and as a manifest, in both
+// of its forms.
 #include "base/check.h"
 #include "base/clock.h"
 #include "handler/event/json.h"
@@ -110,11 +111,25 @@ void run_once(std::string_view bytes, bool streams) {
   }
 }
 
+// What is read can be written, and is then read as the same.
+void check_manifest(const Result<Manifest>& manifest) {
+  if (!manifest) {
+    THAW_CHECK(manifest.error().message.find('\n') == std::string::npos);
+    return;
+  }
+  THAW_CHECK(validate(*manifest).has_value());
+  const std::vector<std::byte> compiled = compile_manifest(*manifest);
+  const Result<Manifest> again = read_manifest(compiled);
+  THAW_CHECK(again.has_value() && compile_manifest(*again) == compiled);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   run_once(bytes, /*streams=*/false);
   run_once(bytes, /*streams=*/true);
+  check_manifest(parse_manifest(bytes));
+  check_manifest(read_manifest(as_bytes(bytes)));
   return 0;
 }
