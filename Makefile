@@ -35,6 +35,9 @@ demo: build model
 	@bash deploy/demo.sh
 
 test: setup model
+	cmake --preset aarch64
+	cmake --build --preset aarch64 --parallel $(JOBS) --target bootstrap kernels_tests
+	ctest --preset aarch64 --tests-regex '^kernels_tests'
 	cmake --preset release -DTHAW_TESTS=ON
 	cmake --build --preset release --parallel $(JOBS)
 	ctest --preset release --parallel $(JOBS)

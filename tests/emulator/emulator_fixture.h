@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "runtime/emulator/emulator.h"
@@ -49,6 +50,15 @@ class EmulatorTest : public testing::Test {
   std::string log() {
     const std::lock_guard lock(mutex);
     return log_;
+  }
+  // Whether the log says `text` soon: the function's own lines come when they come.
+  bool logged(std::string_view text) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (log().find(text) == std::string::npos) {
+      if (std::chrono::steady_clock::now() > until) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return true;
   }
   std::unique_ptr<http::Client> client() { return *http::Client::create(emulator->authority()); }
 
