@@ -36,8 +36,8 @@ demo: build model
 
 test: setup model
 	cmake --preset aarch64
-	cmake --build --preset aarch64 --parallel $(JOBS) --target bootstrap kernels_tests
-	ctest --preset aarch64 --tests-regex '^kernels_tests'
+	cmake --build --preset aarch64 --parallel $(JOBS) --target bootstrap kernels_tests kernels_sets_tests
+	ctest --preset aarch64 --tests-regex '^kernels_'
 	cmake --preset release -DTHAW_TESTS=ON
 	cmake --build --preset release --parallel $(JOBS)
 	ctest --preset release --parallel $(JOBS)
