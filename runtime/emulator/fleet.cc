@@ -16,7 +16,8 @@ using namespace std::chrono_literals;
 
 // How long a caller waits at most for the runtime to ask for its next event before it hears the end
 // of its answer, so that a caller who calls again at once finds the instance free.
-constexpr auto kReturnWait = 50ms;
+constexpr auto kReturnWait = 250ms;
+constexpr auto kStartSlack = 2s;  // to kill and reap what was too slow to start
 
 std::string milliseconds_text(std::chrono::nanoseconds time) {
   char text[48];
@@ -82,11 +83,11 @@ warmpool::Instance& Fleet::start(std::string_view name, warmpool::InstanceId id)
     pool_.ready(id);
     changed_.notify_all();
   };
-  events.gone = [this, id](Failure why) {
+  events.gone = [this, id](const InstanceEnd& end) {
     const std::lock_guard lock(mutex_);
-    start_failure_ = &why;
-    pool_.gone(id, fail(Code::kIo, why.type));
-    start_failure_ = nullptr;
+    failed_start_ = &end;
+    pool_.gone(id, fail(Code::kIo, end.type));
+    failed_start_ = nullptr;
     changed_.notify_all();
   };
   auto instance = std::make_unique<Instance>(std::move(options), std::move(events), log_);
@@ -127,18 +128,19 @@ Fleet::Granted Fleet::lease(const FunctionOptions& function) {
   std::unique_lock lock(mutex_);
   Granted granted;
   bool answered = false;
-  const auto ticket = pool_.acquire(function.name, clock_.now() + function.timeout,
-                                    [&](Result<warmpool::Lease> answer) {
-                                      answered = true;
-                                      if (answer) {
-                                        granted.lease = *answer;
-                                      } else if (start_failure_ != nullptr) {
-                                        granted.start_failure = *start_failure_;
-                                      } else {
-                                        granted.refusal = answer.error();
-                                      }
-                                      changed_.notify_all();
-                                    });
+  // Beyond both attempts at a start, so that a start that fails tells why itself.
+  const auto deadline = clock_.now() + options_.init_max + function.timeout + kStartSlack;
+  const auto ticket = pool_.acquire(function.name, deadline, [&](Result<warmpool::Lease> answer) {
+    answered = true;
+    if (answer) {
+      granted.lease = *answer;
+    } else if (failed_start_ != nullptr) {
+      granted.failed_start = *failed_start_;
+    } else {
+      granted.refusal = answer.error();
+    }
+    changed_.notify_all();
+  });
   if (!ticket) {
     granted.refusal = ticket.error();
     return granted;
@@ -166,8 +168,8 @@ void Fleet::invoke(std::string_view name, const std::shared_ptr<Invocation>& inv
     completion.message = granted.refusal->message;
     return caller.finish(completion);
   }
-  if (granted.start_failure) {
-    completion.failure = std::move(granted.start_failure);
+  if (granted.failed_start) {
+    completion.failure = granted.failed_start->failure(invocation->request_id);
     log_(cat("[", function.name, "] invocation ", invocation->request_id, ": ",
              completion.failure->type, " before it could begin"));
     return caller.finish(completion);

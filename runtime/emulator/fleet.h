@@ -71,7 +71,7 @@ class Fleet final : private warmpool::Host {
  private:
   struct Granted {
     warmpool::Lease lease;
-    std::optional<Failure> start_failure;
+    std::optional<InstanceEnd> failed_start;
     std::optional<Error> refusal;
   };
 
@@ -97,7 +97,7 @@ class Fleet final : private warmpool::Host {
   warmpool::Pool pool_;
   std::map<warmpool::InstanceId, std::unique_ptr<Instance>> instances_;
   std::vector<std::unique_ptr<Instance>> retired_;  // to be destroyed outside the lock
-  const Failure* start_failure_ = nullptr;          // of the instance that gone() is about
+  const InstanceEnd* failed_start_ = nullptr;       // while gone() is told of it
   bool ending_ = false;
   std::thread housekeeper_;
 };

@@ -21,14 +21,19 @@ constexpr auto kInitErrorGrace = 500ms;  // from /init/error to the exit that sh
 constexpr auto kWatchSlice = 100ms;      // how late a limit is noticed at most
 constexpr auto kBlindSlice = 10ms;       // the same where the kernel has no pidfd
 
-Failure exit_failure(std::string_view request_id, const Exit& exit) {
-  const std::string message = exit.signal == 0 && exit.code == 0
-                                  ? std::string("Runtime exited without providing a reason")
-                                  : cat("Runtime exited with error: ", exit.text());
-  return platform_failure("Runtime.ExitError", request_id, message);
+InstanceEnd end_of(const Exit& exit) {
+  const bool silent = exit.signal == 0 && exit.code == 0;
+  return {"Runtime.ExitError",
+          silent ? std::string("Runtime exited without providing a reason")
+                 : cat("Runtime exited with error: ", exit.text()),
+          ""};
 }
 
 }  // namespace
+
+Failure InstanceEnd::failure(std::string_view request_id) const {
+  return said.empty() ? platform_failure(type, request_id, message) : Failure{type, said};
+}
 
 Instance::Instance(InstanceOptions options, InstanceEvents events, LogSink log)
     : options_(std::move(options)),
@@ -68,35 +73,34 @@ std::uint64_t Instance::peak_bytes() const {
 }
 
 void Instance::run() {
-  std::optional<Failure> failure = live(options_.init_max);
-  if (!failure && !stop_ && !kill_) {
+  std::optional<InstanceEnd> end = live(options_.init_max);
+  if (!end && !stop_ && !kill_) {
     emit(cat("INIT_REPORT Init Duration: ", options_.init_max.count(),
              " ms\tPhase: init\tStatus: timeout"));
     init_ = Init::kStarting;
-    failure = live(options_.init_again_max);
+    end = live(options_.init_again_max);
   }
-  if (!failure) {
-    failure = platform_failure(
-        "Sandbox.Timedout", "init",
-        cat("Task timed out after ", seconds_text(options_.init_again_max), " seconds"));
+  if (!end) {
+    end = {"Sandbox.Timedout",
+           cat("Task timed out after ", seconds_text(options_.init_again_max), " seconds"), ""};
   }
-  events_.gone(std::move(*failure));
+  events_.gone(*end);
 }
 
-std::optional<Failure> Instance::live(std::chrono::milliseconds init_max) {
+std::optional<InstanceEnd> Instance::live(std::chrono::milliseconds init_max) {
   started_ = SteadyClock::now();
   auto api = RuntimeApi::start([this] {
     init_time_ = SteadyClock::now() - started_;
     Init expected = Init::kStarting;
     if (init_.compare_exchange_strong(expected, Init::kReady)) events_.ready();
   });
-  if (!api) return platform_failure("Sandbox.Failure", "init", api.error().message);
+  if (!api) return InstanceEnd{"Sandbox.Failure", api.error().message, ""};
   api_ = std::move(*api);
   ProcessOptions options = options_.process;
   options.environment.push_back(cat("AWS_LAMBDA_RUNTIME_API=", api_->authority()));
   auto process = Process::start(options);
   if (!process) {
-    return platform_failure("Runtime.InvalidEntrypoint", "init", process.error().message);
+    return InstanceEnd{"Runtime.InvalidEntrypoint", process.error().message, ""};
   }
   {
     const std::lock_guard lock(output_mutex_);
@@ -110,11 +114,11 @@ std::optional<Failure> Instance::live(std::chrono::milliseconds init_max) {
     take_output("", true);
     ended = std::move(process_);
   }
-  const Exit exit = *ended->exited();
-  api_->end([&](std::string_view id) { return exit_failure(id, exit); });
-  if (auto said = api_->init_failure()) return said;
+  const InstanceEnd end = end_of(*ended->exited());
+  api_->end([&](std::string_view id) { return end.failure(id); });
+  if (const auto said = api_->init_failure()) return InstanceEnd{said->type, "", said->document};
   if (init_ == Init::kGivenUp) return std::nullopt;
-  return exit_failure("init", exit);
+  return end;
 }
 
 // Until the process has been reaped and its output read.

@@ -32,10 +32,19 @@ struct InstanceOptions {
   std::chrono::milliseconds init_again_max{};
 };
 
+// How an instance ended.
+struct InstanceEnd {
+  std::string type;     // "Runtime.ExitError"
+  std::string message;  // what AWS's side says of it
+  std::string said;     // the document that the runtime itself gave at /init/error, or empty
+
+  Failure failure(std::string_view request_id) const;
+};
+
 // Called from the instance's threads; each at most once, `gone` always.
 struct InstanceEvents {
   std::function<void()> ready;
-  std::function<void(Failure why)> gone;
+  std::function<void(const InstanceEnd& end)> gone;
 };
 
 // Thread-safe.
@@ -69,7 +78,7 @@ class Instance final : public warmpool::Instance {
 
   void run();
   // One process from start to end; nothing when it was too slow to initialise.
-  std::optional<Failure> live(std::chrono::milliseconds init_max);
+  std::optional<InstanceEnd> live(std::chrono::milliseconds init_max);
   void watch(std::chrono::steady_clock::time_point init_limit);
   void read_output();
   void take_output(std::string_view bytes, bool ended);
