@@ -77,6 +77,7 @@ void Instance::run() {
   if (!end && !stop_ && !kill_) {
     emit(cat("INIT_REPORT Init Duration: ", options_.init_max.count(),
              " ms\tPhase: init\tStatus: timeout"));
+    api_.reset();  // first, lest a late word from the old process make the new one look ready
     init_ = Init::kStarting;
     end = live(options_.init_again_max);
   }
