@@ -115,9 +115,11 @@ void compose(std::vector<Mark>& run) {
     std::size_t end = begin + 1;
     while (end < run.size() && run[end].combining != 0) ++end;
     const std::size_t first_mark = begin + (run[begin].combining == 0 ? 1u : 0u);
-    std::stable_sort(run.begin() + static_cast<std::ptrdiff_t>(first_mark),
-                     run.begin() + static_cast<std::ptrdiff_t>(end),
-                     [](const Mark& a, const Mark& b) { return a.combining < b.combining; });
+    if (end - first_mark > 1) {  // rarely so, and sorting would allocate even for none
+      std::stable_sort(run.begin() + static_cast<std::ptrdiff_t>(first_mark),
+                       run.begin() + static_cast<std::ptrdiff_t>(end),
+                       [](const Mark& a, const Mark& b) { return a.combining < b.combining; });
+    }
     begin = end;
   }
   constexpr std::size_t kNone = SIZE_MAX;
