@@ -29,6 +29,12 @@ class Parser {
   }
 
   int run(std::span<const std::string> arguments) {
+    if (!arguments.empty() && !arguments[0].starts_with('-') &&
+        app_.get_subcommand_no_throw(arguments[0]) == nullptr) {
+      std::fprintf(context_.err, "thaw: no command '%s'; see 'thaw --help'\n",
+                   arguments[0].c_str());
+      return 2;
+    }
     // CLI11 takes its words from the back.
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
     try {
