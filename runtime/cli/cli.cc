@@ -29,8 +29,7 @@ class Parser {
   }
 
   int run(std::span<const std::string> arguments) {
-    if (!arguments.empty() && !arguments[0].starts_with('-') &&
-        app_.get_subcommand_no_throw(arguments[0]) == nullptr) {
+    if (!arguments.empty() && !arguments[0].starts_with('-') && !is_command(arguments[0])) {
       std::fprintf(context_.err, "thaw: no command '%s'; see 'thaw --help'\n",
                    arguments[0].c_str());
       return 2;
@@ -53,6 +52,12 @@ class Parser {
   }
 
  private:
+  bool is_command(const std::string& word) {
+    const auto all = app_.get_subcommands([](CLI::App*) { return true; });
+    return std::any_of(all.begin(), all.end(),
+                       [&](const CLI::App* command) { return command->get_name() == word; });
+  }
+
   void print_to(std::FILE* to, const CLI::Success& asked) {
     std::ostringstream text;
     app_.exit(asked, text, text);
