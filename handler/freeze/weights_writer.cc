@@ -245,7 +245,10 @@ void summarise(const std::vector<PlacedTensor>& layout, FreezeReport& report) {
     report.source_bytes += tensor.source->bytes.size();
     if (!tensor.is_exact) inexact += 1;
     const bool shrinks = tensor.entry.rows > 1 && role != Role::kEmbedding && role != Role::kOutput;
-    const std::uint64_t small = shrinks ? weights * 9 / 16 : weights * 17 / 16;
+    // q4k is 4.5 bits a weight, q4m, which takes its place for odd widths, 5; the rest stays at q8.
+    const std::uint64_t four_bits =
+        tensor.entry.cols % 256 == 0 ? weights * 9 / 16 : weights * 5 / 8;
+    const std::uint64_t small = shrinks ? four_bits : weights * 17 / 16;
     report.q4k_bytes +=
         tensor.entry.rows > 1 ? std::min(small, tensor.entry.bytes) : tensor.entry.bytes;
   }
