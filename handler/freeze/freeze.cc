@@ -56,8 +56,15 @@ Result<Done> add_manifest(snapshot::Writer& writer, const FreezeOptions& options
   if (!options.system && !options.manifest_json && compiled_before != nullptr) {
     manifest = *compiled_before;
   }
+  // What comes from options has not been through the parser: hold it to the reader's bounds.
+  const std::vector<std::byte> compiled = handler::compile_manifest(manifest);
+  const auto readable = handler::read_manifest(compiled);
+  if (!readable) {
+    return fail(Code::kInvalid, cat("freeze: the manifest with its system message cannot be used: ",
+                                    readable.error().message));
+  }
   THAW_TRY_DO(writer.add(SectionType::kManifest, {}, as_bytes(json)));
-  return writer.add(SectionType::kManifestBinary, {}, handler::compile_manifest(manifest));
+  return writer.add(SectionType::kManifestBinary, {}, compiled);
 }
 
 Result<Done> add_template(snapshot::Writer& writer, const ModelSource& source,

@@ -109,6 +109,15 @@ TEST_F(FreezeTest, TakesAManifestAndASystemMessage) {
   EXPECT_EQ(refused.error().code, Code::kInvalid);
 }
 
+TEST_F(FreezeTest, RefusesASystemMessageThatCouldNotBeReadBack) {
+  FreezeOptions options;
+  options.system = "not UTF-8: \xFF";
+  const auto refused = freeze_it(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalid);
+  EXPECT_FALSE(files_.files.contains("out"));
+}
+
 TEST_F(FreezeTest, ASnapshotAgainKeepsItsWeightsAndTakesTheNewManifest) {
   ASSERT_TRUE(freeze_it());
   files_.files["in"] = files_.files["out"];
