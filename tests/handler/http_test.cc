@@ -102,8 +102,8 @@ TEST(HttpSurface, OtherPathsAreNotFoundAndNotRepeated) {
 TEST(HttpSurface, PathsAreFoundInEachReading) {
   House house;
   EXPECT_EQ(ask(house, "GET", "/health%7A").status, 200);
-  const std::string stage_called_v1 =
-      R"({"version":"2.0","rawPath":"/v1/models","requestContext":{"stage":"v1","http":{"method":"GET"}}})";
+  const std::string stage_called_v1 = R"({"version":"2.0","rawPath":"/v1/models",)"
+                                      R"("requestContext":{"stage":"v1","http":{"method":"GET"}}})";
   EXPECT_EQ(answer_of(house.handle(stage_called_v1)).status, 200);
   const std::string base_path =
       R"({"resource":"/{proxy+}","path":"/llm/v1/models","httpMethod":"GET","requestContext":{},

@@ -63,7 +63,8 @@ TEST(OpenAi, MessagesMayBeTextParts) {
   House house;
   body_of(house, "/v1/chat/completions",
           R"({"messages":[{"role":"system","content":[{"type":"text","text":"S"}]},
-            {"role":"user","name":"x","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+            {"role":"user","name":"x",
+             "content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
             {"role":"assistant","content":"c","tool_calls":[],"refusal":null},
             {"role":"user","content":""}]})");
   const auto& messages =
@@ -109,7 +110,8 @@ TEST(OpenAi, WhatAsksForNothingIsNoMistake) {
         "function_call":"auto","suffix":"","response_format":{"type":"text"},"modalities":["text"],
         "audio":null,"logit_bias":null,"stop":null,"stream":null,"stream_options":null,"user":"u",
         "seed":null,"top_k":-1,"parallel_tool_calls":true,"store":false,"metadata":{"a":"b"},
-        "service_tier":"auto","reasoning_effort":"low","chat_template_kwargs":{},"unheard_of":[1]})");
+        "service_tier":"auto","reasoning_effort":"low","chat_template_kwargs":{},
+        "unheard_of":[1]})");
   EXPECT_EQ(at(body, "/object"), "\"chat.completion\"") << body;
   EXPECT_EQ(house.generator.requests.at(0).sampling.top_k, 0u);
 }

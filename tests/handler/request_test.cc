@@ -263,17 +263,18 @@ TEST(Request, NamesPromptsThatAreWrong) {
 
 TEST(Request, WhatWasSaidIsInNoError) {
   const std::string secret = "xyzzy-secret";
-  for (
-      const std::string& body : {
-          R"({"messages":[{"role":"xyzzy-secret","content":"xyzzy-secret"}]})" + std::string(),
-          R"({"messages":[{"role":"user","content":"xyzzy-secret"}],"stop":["xyzzy-secret",1]})" +
-              std::string(),
-          R"({"messages":[{"role":"user","content":"xyzzy-secret"}],"thinking":{"type":"xyzzy-secret"}})" +
-              std::string(),
-          R"({"messages":"xyzzy-secret"})" + std::string(),
-          R"({"messages":[{"role":"user","content":"xyzzy-secret"}],"tool_choice":"xyzzy-secret"})" +
-              std::string(),
-      }) {
+  for (const std::string& body : {
+           R"({"messages":[{"role":"xyzzy-secret","content":"xyzzy-secret"}]})" + std::string(),
+           R"({"messages":[{"role":"user","content":"xyzzy-secret"}],"stop":["xyzzy-secret",1]})" +
+               std::string(),
+           R"({"messages":[{"role":"user","content":"xyzzy-secret"}],)"
+           R"("thinking":{"type":"xyzzy-secret"}})" +
+               std::string(),
+           R"({"messages":"xyzzy-secret"})" + std::string(),
+           R"({"messages":[{"role":"user","content":"xyzzy-secret"}],)"
+           R"("tool_choice":"xyzzy-secret"})" +
+               std::string(),
+       }) {
     const Refusal refusal = refusal_of("/v1/chat/completions", body);
     EXPECT_EQ(refusal.status, 400);
     EXPECT_EQ(refusal.all.find(secret), std::string::npos) << refusal.all;

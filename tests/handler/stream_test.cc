@@ -34,7 +34,8 @@ const std::string kChatStream = chat_event(delta(R"("role":"assistant","content"
                                 chat_event(delta("", "\"stop\"")) + "data: [DONE]\n\n";
 
 const std::string kDirectEnd =
-    R"({"finish_reason":"stop","usage":{"prompt_tokens":7,"completion_tokens":3,"cached_tokens":2},)"
+    R"({"finish_reason":"stop","usage":)"
+    R"({"prompt_tokens":7,"completion_tokens":3,"cached_tokens":2},)"
     R"("timings":{"tokenise_ms":0.12,"prefill_ms":4.5,"decode_ms":31.25}})"
     "\n";
 
