@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr auto kStopGrace = 500ms;       // from SIGTERM to SIGKILL, as with an internal extension
+constexpr auto kDrainMax = 1000ms;       // for what a process sent before it ended
 constexpr auto kInitErrorGrace = 500ms;  // from /init/error to the exit that should follow
 constexpr auto kWatchSlice = 100ms;      // how late a limit is noticed at most
 constexpr auto kBlindSlice = 10ms;       // the same where the kernel has no pidfd
@@ -115,6 +116,7 @@ std::optional<InstanceEnd> Instance::live(std::chrono::milliseconds init_max) {
     take_output("", true);
     ended = std::move(process_);
   }
+  api_->drain(kDrainMax);
   const InstanceEnd end = end_of(*ended->exited());
   api_->end([&](std::string_view id) { return end.failure(id); });
   if (const auto said = api_->init_failure()) return InstanceEnd{said->type, "", said->document};

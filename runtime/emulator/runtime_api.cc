@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 // How long a poll waits before it looks whether the runtime is still there.
 constexpr auto kPollSlice = 200ms;
 constexpr auto kEndKnownWithin = 250ms;
+constexpr auto kDrainSlice = 5ms;
 // As AWS's own: 6 MB and some room.
 constexpr std::size_t kResponseBytesMax = lambda::kPayloadBytesMax + 100;
 constexpr std::size_t kStreamBytesMax = 200u << 20;  // AWS ends streams at 200 MB
@@ -81,6 +82,16 @@ void RuntimeApi::give(std::shared_ptr<Invocation> invocation) {
   }
   pending_ = std::move(invocation);
   changed_.notify_all();
+}
+
+void RuntimeApi::drain(std::chrono::milliseconds time_max) {
+  std::unique_lock lock(mutex_);
+  const auto until = std::chrono::steady_clock::now() + time_max;
+  while (current_ && (state_ == State::kInvoked || state_ == State::kAnswering) && !cut_short_) {
+    // No connection left: there is nothing that could still be read.
+    if (server_->connections() == 0 || std::chrono::steady_clock::now() >= until) return;
+    changed_.wait_for(lock, kDrainSlice);
+  }
 }
 
 void RuntimeApi::end(const std::function<Failure(std::string_view)>& failure) {
@@ -217,6 +228,8 @@ void RuntimeApi::answer(std::string_view request_id, bool is_error, http::Reques
 // the caller should hear of: it is given a moment to become known.
 void RuntimeApi::await_end() {
   std::unique_lock lock(mutex_);
+  cut_short_ = true;
+  changed_.notify_all();
   changed_.wait_for(lock, kEndKnownWithin, [&] { return ended_; });
 }
 

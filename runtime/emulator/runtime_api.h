@@ -2,6 +2,7 @@
 // and errors in, and refuses what comes out of turn as AWS does.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -30,6 +31,10 @@ class RuntimeApi {
 
   // The next event for the runtime. Precondition: idle() or ended.
   void give(std::shared_ptr<Invocation> invocation);
+
+  // The process behind it has ended: waits, for `time_max` at most, until what it had sent of an
+  // answer has been read, so that nothing of it is lost to end().
+  void drain(std::chrono::milliseconds time_max);
 
   // The process behind it has ended or was told to: an invocation in progress ends with `failure`,
   // and nothing is handed out any more. Idempotent.
@@ -67,6 +72,7 @@ class RuntimeApi {
   std::condition_variable changed_;
   State state_ = State::kStarting;
   bool ended_ = false;
+  bool cut_short_ = false;  // an answer's body broke off: all of it that came has been read
   // Shared with the thread that serves the caller, which may give up first.
   std::shared_ptr<Invocation> pending_;
   std::shared_ptr<Invocation> current_;
