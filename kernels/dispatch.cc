@@ -8,6 +8,8 @@
 
 #if defined(__aarch64__)
 #include <sys/auxv.h>
+#elif defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 namespace thaw::kernels {
@@ -24,11 +26,17 @@ struct Available {
 
 #if defined(__x86_64__)
 
+// clang 14 has no builtin for it. CPUID leaf 1, ECX bit 29 (Intel SDM volume 2A); it lives in the
+// registers that AVX2 asks the operating system for.
+bool has_f16c() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & (1u << 29)) != 0;
+}
+
 // The compiler's builtins ask the operating system too: registers that it does not save are as good
 // as absent.
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
 bool has_avx512() {

@@ -34,8 +34,7 @@ std::byte* AlignedBuffer::bytes(std::size_t count) {
 }
 
 ChunkPass::ChunkPass(Engine& engine, std::span<const Segment> segments)
-    : engine_(engine),
-      plan_(engine.plan_),
+    : plan_(engine.plan_),
       set_(engine.set_),
       pool_(engine.pool_),
       scratch_(*engine.scratch_),

@@ -89,7 +89,6 @@ class ChunkPass {
   void multiply(std::span<const Product> products, const float* x, std::size_t cols,
                 std::size_t rows);
 
-  Engine& engine_;
   const Plan& plan_;
   const kernels::KernelSet& set_;
   ThreadPool& pool_;
