@@ -23,11 +23,11 @@ Error Interpreter::type_error(std::uint32_t line, std::string_view what, const V
 Result<Done> Interpreter::charge(std::uint64_t steps, std::uint64_t bytes, std::uint32_t line) {
   steps_ += steps;
   work_bytes_ += bytes;
-  if (steps_ > kStepsMax) {
-    return error(line, cat("more than ", kStepsMax, " steps, the limit"), Code::kLimit);
+  if (steps_ > limits_.steps) {
+    return error(line, cat("more than ", limits_.steps, " steps, the limit"), Code::kLimit);
   }
-  if (work_bytes_ > kWorkBytesMax) {
-    return error(line, cat("more than ", kWorkBytesMax, " bytes of text made, the limit"),
+  if (work_bytes_ > limits_.work_bytes) {
+    return error(line, cat("more than ", limits_.work_bytes, " bytes of text made, the limit"),
                  Code::kLimit);
   }
   return Done{};

@@ -22,9 +22,16 @@ inline constexpr std::uint64_t kWorkBytesMax = 256 << 20;  // of strings made on
 inline constexpr std::size_t kOutputBytesMax = 32 << 20;   // five times Lambda's largest event
 inline constexpr std::uint32_t kStackMax = 600;  // of evaluation: three trees of macros deep
 
+// What one rendering may use up.
+struct Limits {
+  std::uint64_t steps = kStepsMax;
+  std::uint64_t work_bytes = kWorkBytesMax;
+};
+
 class Interpreter {
  public:
-  Interpreter(const Ast& ast, std::int64_t unix_seconds) : ast_(ast), unix_seconds_(unix_seconds) {}
+  Interpreter(const Ast& ast, std::int64_t unix_seconds, Limits limits = {})
+      : ast_(ast), unix_seconds_(unix_seconds), limits_(limits) {}
 
   void define(std::string_view name, Value value);
   // Errors: kInvalid, kLimit; kCorrupt where a statement stands for an expression.
@@ -146,6 +153,7 @@ class Interpreter {
 
   const Ast& ast_;
   std::int64_t unix_seconds_;
+  Limits limits_;
   std::uint64_t steps_ = 0;
   std::uint64_t work_bytes_ = 0;
   std::uint32_t level_ = 0;

@@ -365,8 +365,10 @@ bool Connection::handle() {
     if (!sent.has_value()) return false;
   }
   if (!response.complete()) return false;
-  if (!reader_.done() && !drain_now()) keeps_ = false;
-  if (!keeps_) linger();
+  if (!reader_.done() && !drain_now()) {
+    keeps_ = false;
+    linger();
+  }
   return keeps_;
 }
 
