@@ -68,21 +68,17 @@ std::optional<int> calls_before_next(const std::string& snapshot) {
   for (;;) {
     const pid_t thread = ::waitpid(-1, &status, __WALL);
     if (thread < 0) break;
-    if (!WIFSTOPPED(status)) {
-      if (thread == child) break;
-      continue;
-    }
+    if (!WIFSTOPPED(status)) continue;
     if (WSTOPSIG(status) == (SIGTRAP | 0x80)) {
       struct __ptrace_syscall_info call {};
       ::ptrace(PTRACE_GET_SYSCALL_INFO, thread, sizeof call, &call);
       if (call.op == PTRACE_SYSCALL_INFO_ENTRY) {
-        if (call.entry.nr == SYS_sendto) {
+        if (call.entry.nr == SYS_sendto && !sent) {
           sent = true;
           ::kill(child, SIGKILL);
-          ::waitpid(child, &status, __WALL);
-          break;
+          continue;  // its threads end one by one, and each is waited for
         }
-        ++calls;
+        if (!sent) ++calls;
       }
     }
     ::ptrace(PTRACE_SYSCALL, thread, nullptr, nullptr);
