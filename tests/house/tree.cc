@@ -12,7 +12,9 @@ namespace fs = std::filesystem;
 
 bool is_left_out(const std::string& path, bool is_directory) {
   const std::string name = fs::path(path).filename().string();
-  if (!is_directory) return name.ends_with(".thaw") || name == "compile_commands.json";
+  if (!is_directory) {  // in a worktree, .git is a file
+    return name.ends_with(".thaw") || name == "compile_commands.json" || path == ".git";
+  }
   const bool hidden = name.starts_with('.') && name != ".ci";
   const bool output = path == "build" || path == "models" || name == "__pycache__";
   return hidden || output || path == "tests/data";

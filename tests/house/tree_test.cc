@@ -24,6 +24,9 @@ TEST(Tree, HoldsTextFilesWithoutOutputsModelsAndData) {
   std::vector<std::string> paths;
   for (const SourceFile& file : read_tree(root)) paths.push_back(file.path);
   EXPECT_EQ(paths, (std::vector<std::string>{".ci/run", "README.md", "a/b.cc", "tests/t.cc"}));
+  fs::remove_all(root + "/.git");
+  std::ofstream(root + "/.git") << "gitdir: elsewhere";  // as in a worktree
+  EXPECT_EQ(read_tree(root).size(), paths.size());
   fs::remove_all(root);
 }
 
