@@ -55,7 +55,6 @@ Outcome answer_direct(const Service& service, const Value& event, const Invocati
   head.content_type = stream_content_type(Shape::kDirect);
   Ran ran = run(service, asked, answer_head(service, Shape::kDirect, asked, context),
                 stream ? Delivery::kStream : Delivery::kWhole, head, responder);
-  wipe(asked);
   Outcome outcome;
   outcome.streamed = ran.streamed;
   outcome.body = std::move(ran.body);
@@ -72,7 +71,6 @@ Outcome answer_http_event(const Service& service, const event::HttpSource& sourc
   HttpOutcome answered;
   if (request) {
     answered = answer_http(service, *request, context, responder);
-    wipe(request->body);
   } else {
     answered.response = error_response(api_error(request.error()), context.request_id);
   }
@@ -125,8 +123,6 @@ bool answer_record(const Service& service, const event::Record& record,
   NoResponder nobody;
   Ran ran = run(service, asked, answer_head(service, Shape::kDirect, asked, context),
                 Delivery::kWhole, StreamHead(), nobody);
-  wipe(asked);
-  wipe(ran.body);
   usage.prompt_tokens += ran.usage.prompt_tokens;
   usage.completion_tokens += ran.usage.completion_tokens;
   usage.cached_tokens += ran.usage.cached_tokens;

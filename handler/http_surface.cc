@@ -183,7 +183,6 @@ HttpOutcome generate(const Service& service, Shape shape, const HttpRequest& req
   const StreamHead head = stream_head(shape, context.request_id);
   Ran ran =
       run(service, asked, answer_head(service, shape, asked, context), delivery, head, responder);
-  wipe(asked);
   HttpOutcome outcome;
   outcome.streamed = ran.streamed;
   outcome.usage = ran.usage;

@@ -1,7 +1,5 @@
 #include "handler/run.h"
 
-#include <string.h>  // explicit_bzero
-
 #include <algorithm>
 
 namespace thaw::handler {
@@ -22,12 +20,10 @@ class Sink {
   bool text(std::string_view piece) {
     if (piece.empty()) return true;
     if (delivery_ != Delivery::kWhole) {
-      std::string part = stream_text(head_, piece);
+      const std::string part = stream_text(head_, piece);
       const bool fits =
           delivery_ == Delivery::kStream || ran_.body.size() + part.size() <= kAnswerBytesMax;
-      const bool going_on = fits ? put(part) : full();
-      wipe(part);
-      return going_on;
+      return fits ? put(part) : full();
     }
     if (ran_.body.size() + piece.size() > kAnswerBytesMax) return full();
     ran_.body += piece;
@@ -39,9 +35,7 @@ class Sink {
     ran_.finish_reason = generation.finish_reason;
     ran_.usage = generation.usage;
     if (delivery_ == Delivery::kWhole) {
-      std::string answer = whole_answer(head_, ran_.body, generation);
-      wipe(ran_.body);
-      ran_.body = std::move(answer);
+      ran_.body = whole_answer(head_, ran_.body, generation);
     } else if (!lost_) {
       put(stream_end(head_, generation));
     }
@@ -51,7 +45,7 @@ class Sink {
   Ran fail(const ApiError& error) && {
     // Once text has gone out, or was laid up to go, the stream itself says how it ended.
     if (begun_ && !lost_) put(stream_error(head_, error));
-    if (delivery_ == Delivery::kWhole || !begun_) wipe(ran_.body);
+    if (delivery_ == Delivery::kWhole || !begun_) ran_.body.clear();
     ran_.error = error;
     return std::move(ran_);
   }
@@ -134,19 +128,6 @@ InvocationError invocation_error(const ApiError& error) {
     case 503: return {"Function.Unavailable", error.message};
     case 504: return {"Function.DeadlineExceeded", error.message};
     default: return {"Function.InvalidRequest", error.message};
-  }
-}
-
-void wipe(std::string& text) {
-  explicit_bzero(text.data(), text.size());
-  text.clear();
-}
-
-void wipe(Request& request) {
-  if (auto* prompt = std::get_if<std::string>(&request.generation.prompt)) {
-    wipe(*prompt);
-  } else if (auto* list = std::get_if<std::vector<text::Message>>(&request.generation.prompt)) {
-    for (text::Message& message : *list) wipe(message.content);
   }
 }
 

@@ -50,8 +50,4 @@ AnswerHead answer_head(const Service& service, Shape shape, const Request& reque
 // "Function.InvalidRequest" and its like, as platforms count them.
 InvocationError invocation_error(const ApiError& error);
 
-// Overwrites text that a caller sent, or got, before its memory is used again.
-void wipe(std::string& text);
-void wipe(Request& request);
-
 }  // namespace thaw::handler

@@ -1,7 +1,5 @@
 #include "handler/event/json.h"
 
-#include <string.h>  // explicit_bzero
-
 #include <charconv>
 #include <cmath>
 #include <string>
@@ -349,10 +347,6 @@ Result<Document> Document::parse(std::string_view text) {
   Parser parser(text, document);
   THAW_TRY_DO(parser.run());
   return document;
-}
-
-Document::~Document() {
-  if (decoded_ != nullptr) explicit_bzero(decoded_.get(), decoded_bytes_);
 }
 
 }  // namespace thaw::json

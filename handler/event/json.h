@@ -98,7 +98,7 @@ inline Value::Iterator Value::begin() const {
 }
 inline Value::Iterator Value::end() const { return {nodes_, 0}; }
 
-// A parsed text. Movable; Values stay valid. What it decoded is wiped when it goes.
+// A parsed text. Movable; Values stay valid.
 class Document {
  public:
   // Reads all of `text`, which must outlive the Document: strings without escapes point into it.
@@ -114,12 +114,6 @@ class Document {
   std::vector<Node> nodes_;
   std::unique_ptr<char[]> decoded_;  // strings that had escapes
   std::size_t decoded_bytes_ = 0;
-
- public:
-  Document() = default;
-  Document(Document&&) noexcept = default;
-  Document& operator=(Document&&) = delete;
-  ~Document();
 };
 
 }  // namespace thaw::json

@@ -77,10 +77,11 @@ class Parser final : public beast::http::basic_parser<kIsRequest> {
   Message& message_;
 };
 
-// What both kinds of parser can do, asked through one interface.
+// One message and what reads it; what both kinds of parser can do, asked through one interface.
 class AnyParser {
  public:
   virtual ~AnyParser() = default;
+  Message message;
   virtual std::size_t put(std::string_view bytes, BeastError& error) = 0;
   virtual void put_eof(BeastError& error) = 0;
   virtual bool done() const = 0;
@@ -93,7 +94,8 @@ class AnyParser {
 template <bool kIsRequest>
 class ParserOf final : public AnyParser {
  public:
-  ParserOf(Message& message, std::size_t head_bytes_max, bool no_body) : parser_(message) {
+  ParserOf(std::size_t head_bytes_max, bool no_body) : parser_(message) {
+    message.trailer_bytes_max = head_bytes_max;
     parser_.eager(true);
     parser_.skip(no_body);
     parser_.body_limit(boost::none);  // callers have limits of their own
@@ -124,8 +126,7 @@ struct MessageReader::State {
   std::size_t head_bytes_max;
   std::string buffer;  // bytes that no message has taken yet
   bool has_begun = false;
-  Message message;
-  std::unique_ptr<AnyParser> parser;
+  std::unique_ptr<AnyParser> parser;  // and the message
 };
 
 MessageReader::MessageReader(Side side, std::size_t head_bytes_max)
@@ -139,13 +140,14 @@ MessageReader::~MessageReader() = default;
 
 void MessageReader::next(bool no_body) {
   State& s = *state_;
-  s.message = {};
-  s.message.trailer_bytes_max = s.head_bytes_max;
+  // Both anew rather than emptied: what is emptied keeps what it held, for as long as a connection
+  // is kept, where what is freed is wiped (base/wipe.h).
+  std::string(s.buffer).swap(s.buffer);
   s.has_begun = !s.buffer.empty();
   if (s.side == Side::kRequests) {
-    s.parser = std::make_unique<ParserOf<true>>(s.message, s.head_bytes_max, no_body);
+    s.parser = std::make_unique<ParserOf<true>>(s.head_bytes_max, no_body);
   } else {
-    s.parser = std::make_unique<ParserOf<false>>(s.message, s.head_bytes_max, no_body);
+    s.parser = std::make_unique<ParserOf<false>>(s.head_bytes_max, no_body);
   }
 }
 
@@ -175,7 +177,7 @@ Result<Done> MessageReader::feed(std::string_view bytes) {
 Result<Done> MessageReader::end_of_bytes() {
   State& s = *state_;
   BeastError error;
-  if (s.has_begun && s.parser->need_eof() && s.message.head_done && !s.parser->done()) {
+  if (s.has_begun && s.parser->need_eof() && s.parser->message.head_done && !s.parser->done()) {
     s.parser->put_eof(error);
     if (!error) return Done{};
   }
@@ -185,16 +187,16 @@ Result<Done> MessageReader::end_of_bytes() {
 }
 
 bool MessageReader::has_begun() const { return state_->has_begun; }
-bool MessageReader::head_done() const { return state_->message.head_done; }
+bool MessageReader::head_done() const { return state_->parser->message.head_done; }
 bool MessageReader::done() const { return state_->parser->done(); }
-const Head& MessageReader::head() const { return state_->message.head; }
+const Head& MessageReader::head() const { return state_->parser->message.head; }
 bool MessageReader::is_chunked() const { return state_->parser->chunked(); }
 bool MessageReader::ends_with_connection() const { return state_->parser->need_eof(); }
 bool MessageReader::keeps_alive() const { return state_->parser->keep_alive(); }
 std::optional<std::uint64_t> MessageReader::content_length() const {
   return state_->parser->content_length();
 }
-const Fields& MessageReader::trailers() const { return state_->message.trailers; }
-std::string& MessageReader::body() { return state_->message.body; }
+const Fields& MessageReader::trailers() const { return state_->parser->message.trailers; }
+std::string& MessageReader::body() { return state_->parser->message.body; }
 
 }  // namespace thaw::http

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/wipe.h"
 #include "runtime/lambda/protocol.h"
 #include "runtime/lambda/stream_responder.h"
 
@@ -58,19 +59,16 @@ Ending Loop::run() {
   std::uint32_t failures = 0;
   milliseconds wait = options_.retry_wait;
   while (true) {
-    // The order matters: stop() sets stopping_, then looks at waiting_.
-    waiting_ = true;
-    if (stopping_) return Ending::kStopped;
-    Result<Invocation> invocation = next();
-    waiting_ = false;
-    if (invocation) {
+    const Result<bool> stepped = step();
+    if (stepped) {
       failures = 0;
       wait = options_.retry_wait;
-      if (!invoke(*invocation)) return Ending::kFailed;
+      wipe_stack();
+      if (!*stepped) return Ending::kFailed;
       continue;
     }
     if (stopping_) return Ending::kStopped;
-    const Error& error = invocation.error();
+    const Error& error = stepped.error();
     // kCorrupt, kLimit and kUnsupported come back the same however often one asks.
     const bool hopeless = error.code != Code::kUnavailable && error.code != Code::kIo;
     if (hopeless || ++failures >= options_.next_failures_max) {
@@ -81,6 +79,16 @@ Ending Loop::run() {
     clock_.sleep_until(clock_.now() + wait);
     wait = std::min(wait * 2, options_.retry_wait_max);
   }
+}
+
+Result<bool> Loop::step() {
+  // The order matters: stop() sets stopping_, then looks at waiting_.
+  waiting_ = true;
+  if (stopping_) return fail(Code::kCancelled, "next invocation: stopped");
+  Result<Invocation> invocation = next();
+  waiting_ = false;
+  if (!invocation) return std::move(invocation).error();
+  return invoke(*invocation);
 }
 
 void Loop::stop() {

@@ -51,7 +51,8 @@ class Loop {
   static Result<std::unique_ptr<Loop>> create(Connect connect, Answer answer, Clock& clock,
                                               LoopOptions options = {});
 
-  // Until stop(), or until the platform is lost.
+  // Until stop(), or until the platform is lost. The stack is wiped after each invocation, so that
+  // in a program with wiping_delete.cc nothing of one is left for the next.
   //
   // What the platform says of an answer: 2xx, go on; 400, 403, 410 (an answer that came late or
   // twice), log and go on; 413, report the invocation as failed and go on; 500, end. An answer
@@ -73,6 +74,8 @@ class Loop {
   Loop(Connect connect, std::unique_ptr<Transport> transport, Answer answer, Clock& clock,
        LoopOptions options);
 
+  // One event asked for and answered; false where the platform wants the process to end.
+  Result<bool> step();
   Result<Invocation> next();
   Result<Invocation> read_invocation(http::Response answer);
   std::optional<Clock::Monotonic> deadline_from(std::string_view epoch_ms);

@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <thread>
 
@@ -126,6 +129,21 @@ Emulated::~Emulated() {
 }
 
 std::string Emulated::log() const { return contents(log_path_); }
+
+std::vector<pid_t> Emulated::instances() const {
+  std::vector<pid_t> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    std::string stat;
+    std::getline(std::ifstream(entry.path() / "stat"), stat);
+    // "PID (NAME) STATE PARENT ...": a name may hold anything, so from its last bracket on.
+    pid_t parent = 0;
+    std::sscanf(stat.c_str() + stat.rfind(')') + 1, " %*c %d", &parent);
+    if (parent == process_) found.push_back(std::stoi(name));
+  }
+  return found;
+}
 
 http::Response Emulated::invoke(const std::string& event) {
   auto client = http::Client::create(authority_);

@@ -39,6 +39,8 @@ class Emulated {
   const std::string& authority() const { return authority_; }
   const std::string& name() const { return name_; }
   std::string log() const;
+  // The processes that the emulator has started and that still run.
+  std::vector<pid_t> instances() const;
 
   // Invokes the function with an event.
   http::Response invoke(const std::string& event);

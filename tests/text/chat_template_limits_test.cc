@@ -1,10 +1,14 @@
 // What a template must not do: syntax errors, constructs outside the subset, run-time errors,
 // limits, and compiled bytes that were damaged.
 #include <gtest/gtest.h>
+#include <pthread.h>
 
+#include <algorithm>
 #include <chrono>
+#include <functional>
 
 #include "base/random.h"
+#include "base/wipe.h"
 #include "handler/text/chat_template.h"
 #include "handler/text/jinja_ast.h"
 
@@ -309,6 +313,48 @@ TEST(CompiledTemplate, SurvivesRandomNodes) {
     const auto pieces = opened->render(messages, {});
     EXPECT_TRUE(pieces.has_value() || !pieces.error().message.empty());
   }
+}
+
+// How much of its stack a thread uses that runs `work`.
+std::size_t stack_used(std::function<void()> work) {
+  constexpr std::byte kPaint{0x5A};
+  std::vector<std::byte> stack(8 << 20, kPaint);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  EXPECT_EQ(pthread_attr_setstack(&attributes, stack.data(), stack.size()), 0);
+  const auto run = [](void* what) -> void* {
+    (*static_cast<std::function<void()>*>(what))();
+    return nullptr;
+  };
+  pthread_t thread{};
+  EXPECT_EQ(pthread_create(&thread, &attributes, run, &work), 0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+  const auto deepest = std::ranges::find_if(stack, [](std::byte byte) { return byte != kPaint; });
+  return static_cast<std::size_t>(stack.end() - deepest);
+}
+
+// A macro that calls itself goes as deep as evaluation may.
+TEST(RenderTemplate, GoesNoDeeperThanTheStackThatIsWiped) {
+  const auto compiled = compile_template(
+      "{% macro again(text) %}{% if text %}{{ again(text) }}{% endif %}{% endmacro %}"
+      "{{ again(messages[0].content) }}");
+  ASSERT_TRUE(compiled) << compiled.error().message;
+  const auto chat = ChatTemplate::open(*compiled);
+  ASSERT_TRUE(chat);
+  const std::vector<Message> messages = {{"user", "said"}};
+  Code code{};
+  const std::size_t used = stack_used([&] {
+    const auto rendered = chat->render(messages, {});
+    if (!rendered) code = rendered.error().code;
+  });
+  EXPECT_EQ(code, Code::kLimit);
+  RecordProperty("stack_bytes", std::to_string(used));
+  EXPECT_GT(used, 100'000u);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && defined(__OPTIMIZE__)
+  // Room for what calls a template and for what a template calls.
+  EXPECT_LT(used, kWipedStackBytes - (64 << 10));
+#endif
 }
 
 }  // namespace

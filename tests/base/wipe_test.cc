@@ -1,0 +1,111 @@
+// This program is linked with wiping_delete.cc, as the two real ones are.
+#include "base/wipe.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+// A sanitizer's malloc, too, says that it has no memory as the system's does.
+extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
+extern "C" const char* __tsan_default_options() { return "allocator_may_return_null=1"; }
+
+namespace thaw {
+namespace {
+
+// A byte that no variable owns any more: neither the compiler nor a sanitizer may have a say.
+[[gnu::noinline]] [[gnu::no_sanitize_address]] [[gnu::no_sanitize_thread]] char peek(
+    std::uintptr_t address) {
+  return *reinterpret_cast<volatile const char*>(address);
+}
+
+constexpr char kMark = '\x5A';
+
+std::size_t marks(std::uintptr_t address, std::size_t bytes) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < bytes; ++i) count += peek(address + i) == kMark ? 1 : 0;
+  return count;
+}
+
+// Leaves kilobytes of marks on its stack and returns where they begin.
+[[gnu::noinline]] std::uintptr_t leave_marks(std::size_t depth) {
+  volatile char here[1024];
+  for (volatile char& byte : here) byte = kMark;
+  if (depth > 1) return leave_marks(depth - 1) + 0 * here[0];
+  return reinterpret_cast<std::uintptr_t>(&here);
+}
+
+TEST(Wipe, LeavesZeros) {
+  std::array<std::byte, 100> bytes;
+  bytes.fill(std::byte{kMark});
+  secure_wipe(bytes);
+  EXPECT_EQ(bytes, (std::array<std::byte, 100>{}));
+  secure_wipe({});
+}
+
+TEST(Wipe, ReachesWhatCallsLeftOnTheStack) {
+  for (const std::size_t depth : {1, 20, 400}) {
+    const std::uintptr_t at = leave_marks(depth);
+    // What runs in between writes over some of it at most.
+    ASSERT_GT(marks(at, 1024), 900u) << depth;
+    wipe_stack();
+    EXPECT_EQ(marks(at, 1024), 0u) << depth;
+  }
+}
+
+// The allocator's own links lie in the first bytes of a free block.
+constexpr std::size_t kLinks = 32;
+
+std::uintptr_t address_of(const void* object) { return reinterpret_cast<std::uintptr_t>(object); }
+
+void expect_wiped(std::uintptr_t freed, std::size_t bytes, const char* what) {
+  EXPECT_EQ(marks(freed + kLinks, bytes - kLinks), 0u) << what;
+}
+
+TEST(Wipe, IsDoneByEveryDelete) {
+  for (const std::size_t bytes : {100, 5000}) {
+    auto* grown = new std::string(bytes, kMark);
+    std::uintptr_t at = address_of(grown->data());
+    ASSERT_EQ(marks(at, bytes), bytes);
+    grown->reserve(10 * bytes);
+    expect_wiped(at, bytes, "a string that grew");
+    at = address_of(grown->data());
+    delete grown;
+    expect_wiped(at, bytes, "a string");
+
+    auto array = std::make_unique<char[]>(bytes);
+    std::fill_n(array.get(), bytes, kMark);
+    at = address_of(array.get());
+    array.reset();
+    expect_wiped(at, bytes, "an array");
+  }
+  struct alignas(64) Line {
+    std::array<char, 256> bytes;
+  };
+  auto line = std::make_unique<Line>();
+  line->bytes.fill(kMark);
+  const std::uintptr_t at = address_of(line.get());
+  EXPECT_EQ(at % 64, 0u);
+  line.reset();
+  expect_wiped(at, sizeof(Line), "an aligned object");
+}
+
+TEST(Wipe, LeavesNewAsTheStandardHasIt) {
+  constexpr std::size_t kTooMany = static_cast<std::size_t>(-1) / 2;
+  volatile std::size_t bytes = kTooMany;  // not for the compiler to judge
+  EXPECT_THROW(::operator delete(::operator new(bytes)), std::bad_alloc);
+  EXPECT_THROW(
+      ::operator delete (::operator new (bytes, std::align_val_t{64}), std::align_val_t{64}),
+      std::bad_alloc);
+  EXPECT_EQ(::operator new(bytes, std::nothrow), nullptr);
+  bytes = 0;
+  void* empty = ::operator new(bytes);
+  EXPECT_NE(empty, nullptr);
+  ::operator delete(empty);
+}
+
+}  // namespace
+}  // namespace thaw
