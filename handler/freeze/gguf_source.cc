@@ -2,13 +2,13 @@
 // R1-Distill-Llama), qwen2 and qwen3.
 
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <set>
 
 #include "base/str.h"
 #include "handler/freeze/rope.h"
 #include "handler/freeze/source.h"
+#include "handler/freeze/tensor_names.h"
 #include "kernels/kernels.h"
 
 namespace thaw::freeze {
@@ -88,28 +88,6 @@ class GgufSource final : public ModelSource {
   std::vector<float> rope_divisors_;
 };
 
-struct RoleName {
-  std::string_view name;
-  Role role;
-};
-
-constexpr RoleName kLayerTensors[] = {
-    {"attn_norm.weight", Role::kAttentionNorm},
-    {"attn_q.weight", Role::kQuery},
-    {"attn_k.weight", Role::kKey},
-    {"attn_v.weight", Role::kValue},
-    {"attn_q.bias", Role::kQueryBias},
-    {"attn_k.bias", Role::kKeyBias},
-    {"attn_v.bias", Role::kValueBias},
-    {"attn_q_norm.weight", Role::kQueryNorm},
-    {"attn_k_norm.weight", Role::kKeyNorm},
-    {"attn_output.weight", Role::kAttentionOutput},
-    {"ffn_norm.weight", Role::kFeedForwardNorm},
-    {"ffn_gate.weight", Role::kGate},
-    {"ffn_up.weight", Role::kUp},
-    {"ffn_down.weight", Role::kDown},
-};
-
 Result<Done> GgufSource::read_tensors() {
   for (const gguf::Tensor& tensor : file_->tensors()) THAW_TRY_DO(read_tensor(tensor));
   if (vocabulary_ == 0) return corrupt("tensor 'token_embd.weight' is missing");
@@ -127,45 +105,20 @@ Result<Done> GgufSource::read_tensor(const gguf::Tensor& tensor) {
     return unsupported(
         cat("tensor '", tensor.name, "' has ", tensor.shape.size(), " dimensions, wanted 1 or 2"));
   }
-  if (tensor.name == "token_embd.weight") {
-    to.role = Role::kEmbedding;
-    vocabulary_ = to.rows;
-  } else if (tensor.name == "output_norm.weight") {
-    to.role = Role::kOutputNorm;
-  } else if (tensor.name == "output.weight") {
-    to.role = Role::kOutput;
-  } else if (tensor.name == "rope_freqs.weight") {
+  if (tensor.name == "rope_freqs.weight") {
     rope_divisors_.resize(to.rows * to.cols);
     return gguf::dequantise(tensor.type, tensor.bytes, rope_divisors_);
-  } else {
-    std::string_view rest = tensor.name;
-    std::uint32_t layer = 0;
-    bool known = rest.starts_with("blk.");
-    if (known) {
-      rest.remove_prefix(4);
-      const auto digits = std::from_chars(rest.data(), rest.data() + rest.size(), layer);
-      known =
-          digits.ec == std::errc() && digits.ptr != rest.data() + rest.size() && *digits.ptr == '.';
-      if (known) rest.remove_prefix(static_cast<std::size_t>(digits.ptr - rest.data()) + 1);
-    }
-    if (known) {
-      known = false;
-      for (const RoleName& candidate : kLayerTensors) {
-        if (candidate.name == rest) {
-          to.role = candidate.role;
-          to.layer = layer;
-          known = true;
-        }
-      }
-    }
-    // A tensor this build would silently leave out changes the model: refuse it.
-    if (known || tensor.name.ends_with(".attn_rot_embd") || tensor.name.ends_with("rope_freqs")) {
-      if (!known) return Done{};
-    } else {
-      return unsupported(cat("tensor '", tensor.name, "', not part of a plain ", architecture_,
-                             " model; this build cannot evaluate it"));
-    }
   }
+  const auto place = find_tensor(kGgufNames, tensor.name);
+  // A tensor this build would silently leave out changes the model: refuse it.
+  if (!place) {
+    return unsupported(cat("tensor '", tensor.name, "', not part of a plain ", architecture_,
+                           " model; this build cannot evaluate it"));
+  }
+  if (place->is_derived) return Done{};
+  to.role = place->role;
+  to.layer = place->layer;
+  if (to.role == Role::kEmbedding) vocabulary_ = to.rows;
   tensors.push_back(std::move(to));
   return Done{};
 }

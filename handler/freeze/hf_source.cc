@@ -1,6 +1,5 @@
 // Reads a Hugging Face model directory: config.json, safetensors, tokenizer.json, templates.
 
-#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -8,6 +7,7 @@
 #include "handler/freeze/hf_tokenizer.h"
 #include "handler/freeze/rope.h"
 #include "handler/freeze/source.h"
+#include "handler/freeze/tensor_names.h"
 #include "kernels/kernels.h"
 #include "snapshot/safetensors/safetensors.h"
 
@@ -21,28 +21,6 @@ constexpr std::uint64_t kConfigBytesMax = 1 << 20;
 constexpr std::uint64_t kTokenizerBytesMax = 256 << 20;  // the largest published are 35 MB
 
 constexpr int kDepthMax = 32;  // deeper values are dropped: nothing this reads lies that deep
-
-struct RoleName {
-  std::string_view name;
-  Role role;
-};
-
-constexpr RoleName kLayerTensors[] = {
-    {"input_layernorm.weight", Role::kAttentionNorm},
-    {"self_attn.q_proj.weight", Role::kQuery},
-    {"self_attn.k_proj.weight", Role::kKey},
-    {"self_attn.v_proj.weight", Role::kValue},
-    {"self_attn.q_proj.bias", Role::kQueryBias},
-    {"self_attn.k_proj.bias", Role::kKeyBias},
-    {"self_attn.v_proj.bias", Role::kValueBias},
-    {"self_attn.q_norm.weight", Role::kQueryNorm},
-    {"self_attn.k_norm.weight", Role::kKeyNorm},
-    {"self_attn.o_proj.weight", Role::kAttentionOutput},
-    {"post_attention_layernorm.weight", Role::kFeedForwardNorm},
-    {"mlp.gate_proj.weight", Role::kGate},
-    {"mlp.up_proj.weight", Role::kUp},
-    {"mlp.down_proj.weight", Role::kDown},
-};
 
 class HfSource final : public ModelSource {
  public:
@@ -226,36 +204,15 @@ Result<Done> HfSource::read_tensor(const safetensors::Tensor& tensor) {
   }
   to.cols = tensor.shape.back();
   to.rows = tensor.shape.size() == 2 ? tensor.shape[0] : 1;
-  std::string_view rest = tensor.name;
-  if (rest == "model.embed_tokens.weight") {
-    to.role = Role::kEmbedding;
-  } else if (rest == "model.norm.weight") {
-    to.role = Role::kOutputNorm;
-  } else if (rest == "lm_head.weight") {
-    to.role = Role::kOutput;
-  } else {
-    constexpr std::string_view kPrefix = "model.layers.";
-    bool known = false;
-    if (rest.starts_with(kPrefix)) {
-      rest.remove_prefix(kPrefix.size());
-      const char* end = rest.data() + rest.size();
-      const auto digits = std::from_chars(rest.data(), end, to.layer);
-      if (digits.ec == std::errc() && digits.ptr != end && *digits.ptr == '.') {
-        rest.remove_prefix(static_cast<std::size_t>(digits.ptr - rest.data()) + 1);
-        if (rest == "self_attn.rotary_emb.inv_freq") return Done{};  // old files; derived
-        for (const RoleName& candidate : kLayerTensors) {
-          if (candidate.name != rest) continue;
-          to.role = candidate.role;
-          known = true;
-        }
-      }
-    }
-    // A tensor this build would silently leave out changes the model: refuse it.
-    if (!known) {
-      return unsupported(
-          cat("tensor '", tensor.name, "', not part of a plain llama, qwen2 or qwen3 model"));
-    }
+  const auto place = find_tensor(kHuggingFaceNames, tensor.name);
+  // A tensor this build would silently leave out changes the model: refuse it.
+  if (!place) {
+    return unsupported(
+        cat("tensor '", tensor.name, "', not part of a plain llama, qwen2 or qwen3 model"));
   }
+  if (place->is_derived) return Done{};
+  to.role = place->role;
+  to.layer = place->layer;
   tensors.push_back(std::move(to));
   return Done{};
 }
