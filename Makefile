@@ -31,7 +31,9 @@ build:
 	@[ -f build/release/build.ninja ] || cmake --preset release -DTHAW_TESTS=OFF
 	cmake --build --preset release --parallel $(JOBS) --target thaw bootstrap
 
-demo: build model
+demo:
+	@bash deploy/setup.sh build model
+	@$(MAKE) --no-print-directory build model
 	@bash deploy/demo.sh
 
 test: setup model

@@ -15,7 +15,7 @@ packages_of() {
         libcli11-dev libutf8proc-dev libxxhash-dev
       ;;
     model) echo python3-pip ca-certificates ;;
-    test) echo libgtest-dev libgmock-dev googletest libpcre2-dev libsimde-dev ;;
+    test) echo libgtest-dev libgmock-dev googletest libbenchmark-dev libpcre2-dev libsimde-dev ;;
     cross)
       # An arm64 machine runs the arm64 tests natively.
       if [ "$(uname -m)" = x86_64 ]; then
@@ -24,7 +24,7 @@ packages_of() {
       fi
       ;;
     coverage) echo gcovr ;;
-    fuzz) echo clang-14 libclang-rt-14-dev ;;
+    fuzz) echo clang-14 libclang-rt-14-dev llvm-14 ;;
     *) fail "no set of packages is called '$1'" ;;
   esac
 }
