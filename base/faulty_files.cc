@@ -50,6 +50,11 @@ class FaultyWriteFile final : public WriteFile {
 
   std::uint64_t size() const override { return file_->size(); }
 
+  Result<std::unique_ptr<Mapping>> map() const override {
+    if (files_.fails(FileCall::kMap)) return injected("map", path_);
+    return file_->map();
+  }
+
   Result<Done> commit() override {
     if (files_.fails(FileCall::kCommit)) return injected("commit", path_);
     return file_->commit();
@@ -78,6 +83,7 @@ class FullDiskWriteFile final : public WriteFile {
     return file_->write_at(offset, bytes);
   }
   std::uint64_t size() const override { return file_->size(); }
+  Result<std::unique_ptr<Mapping>> map() const override { return file_->map(); }
   Result<Done> commit() override { return file_->commit(); }
 
  private:

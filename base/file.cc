@@ -114,12 +114,7 @@ class SystemFiles final : public Files {
     const Descriptor file(calls_, internal::open_retrying(calls_, path, O_RDONLY | O_NONBLOCK));
     if (!file.is_open()) return system_error("map", path, errno);
     THAW_TRY(size, regular_size(calls_, file, "map", path));
-    if (size == 0) return std::unique_ptr<Mapping>(new SystemMapping({}));
-    if (size > std::numeric_limits<std::size_t>::max()) return system_error("map", path, EFBIG);
-    void* at = calls_.mmap(nullptr, size, PROT_READ, MAP_SHARED, file.number(), 0);
-    if (at == MAP_FAILED) return system_error("map", path, errno);
-    const Bytes bytes(static_cast<const std::byte*>(at), size);
-    return std::unique_ptr<Mapping>(new SystemMapping(bytes));
+    return internal::map_open(calls_, file, size, path);
   }
 
   Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {
@@ -177,6 +172,16 @@ class SystemFiles final : public Files {
 };
 
 }  // namespace
+
+Result<std::unique_ptr<Mapping>> internal::map_open(const SystemCalls& calls,
+                                                    const Descriptor& file, std::uint64_t bytes,
+                                                    const std::string& path) {
+  if (bytes == 0) return std::unique_ptr<Mapping>(new SystemMapping({}));
+  if (bytes > std::numeric_limits<std::size_t>::max()) return system_error("map", path, EFBIG);
+  void* at = calls.mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.number(), 0);
+  if (at == MAP_FAILED) return system_error("map", path, errno);
+  return std::unique_ptr<Mapping>(new SystemMapping({static_cast<const std::byte*>(at), bytes}));
+}
 
 std::unique_ptr<Files> internal::files_over(const SystemCalls& calls) {
   return std::make_unique<SystemFiles>(calls);

@@ -39,6 +39,8 @@ class WriteFile {
   // Overwrites bytes already appended (a header that is known last).
   virtual Result<Done> write_at(std::uint64_t offset, Bytes bytes) = 0;
   virtual std::uint64_t size() const = 0;
+  // What has been appended so far, for reading back; it outlives this object. Errors: kIo.
+  virtual Result<std::unique_ptr<Mapping>> map() const = 0;
   // Syncs the file, renames it to its final name, syncs the directory.
   virtual Result<Done> commit() = 0;
 };

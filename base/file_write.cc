@@ -52,12 +52,13 @@ class SystemWriteFile final : public WriteFile {
 
   std::uint64_t size() const override { return size_; }
 
+  Result<std::unique_ptr<Mapping>> map() const override {
+    if (failed_ || !file_.is_open()) return unusable("map");
+    return map_open(calls_, file_, size_, path_);
+  }
+
   Result<Done> commit() override {
-    if (failed_ || !file_.is_open()) {
-      return fail(Code::kIo, cat("commit '", path_,
-                                 "': an earlier write failed, or it was already "
-                                 "committed"));
-    }
+    if (failed_ || !file_.is_open()) return unusable("commit");
     failed_ = true;  // unless all of what follows succeeds
     if (sync(file_) != 0) return system_error("sync", path_, errno);
     if (file_.close() != 0) return system_error("close", path_, errno);
@@ -77,11 +78,7 @@ class SystemWriteFile final : public WriteFile {
 
  private:
   Result<Done> write_all(std::uint64_t offset, Bytes bytes) {
-    if (failed_ || !file_.is_open()) {
-      return fail(Code::kIo, cat("write '", path_,
-                                 "': an earlier write failed, or it was already "
-                                 "committed"));
-    }
+    if (failed_ || !file_.is_open()) return unusable("write");
     while (!bytes.empty()) {
       const ssize_t put =
           calls_.pwrite(file_.number(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
@@ -94,6 +91,11 @@ class SystemWriteFile final : public WriteFile {
       bytes = bytes.subspan(static_cast<std::size_t>(put));
     }
     return Done{};
+  }
+
+  Error unusable(std::string_view tried) const {
+    return fail(Code::kIo,
+                cat(tried, " '", path_, "': an earlier write failed, or it was already committed"));
   }
 
   int sync(const Descriptor& file) {
@@ -133,7 +135,7 @@ Result<std::unique_ptr<WriteFile>> create_file(const SystemCalls& calls, const s
   for (int tried = 0; tried < kNamesTriedMax; ++tried) {
     std::string temporary = cat(final_path, ".tmp-", ::getpid(), "-", serial.fetch_add(1));
     const int descriptor =
-        open_retrying(calls, temporary, O_WRONLY | O_CREAT | O_EXCL, mode_t{0666});
+        open_retrying(calls, temporary, O_RDWR | O_CREAT | O_EXCL, mode_t{0666});
     if (descriptor >= 0) {
       return std::unique_ptr<WriteFile>(
           new SystemWriteFile(calls, std::move(final_path), std::move(temporary), descriptor));

@@ -65,6 +65,10 @@ class Descriptor {
 // open(2) again where a signal interrupted it.
 int open_retrying(const SystemCalls& calls, const std::string& path, int flags, mode_t mode = 0);
 
+// Maps the first `bytes` of an open file for reading. Errors: kIo.
+Result<std::unique_ptr<Mapping>> map_open(const SystemCalls& calls, const Descriptor& file,
+                                          std::uint64_t bytes, const std::string& path);
+
 // See Files::create. In file_write.cc.
 Result<std::unique_ptr<WriteFile>> create_file(const SystemCalls& calls, const std::string& path);
 

@@ -43,6 +43,7 @@ void write_direct_end(Writer& writer, const Generation& generation) {
   writer.key("timings")
       .begin_object()
       .field("tokenise_ms", milliseconds(generation.tokenise))
+      .field("prefix_ms", milliseconds(generation.prefix))
       .field("prefill_ms", milliseconds(generation.prefill))
       .field("decode_ms", milliseconds(generation.decode))
       .end_object();

@@ -13,6 +13,7 @@ struct Function::State {
   std::unique_ptr<snapshot::Reader> reader;
   Manifest manifest;
   model::Plan plan;
+  model::Prefixes prefixes;
   std::optional<text::Tokenizer> tokenizer;
   std::optional<text::ChatTemplate> chat;
   const kernels::KernelSet* set = nullptr;
@@ -43,6 +44,9 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
   THAW_TRY(plan, model::Plan::make(*state.reader));
   state.plan = std::move(plan);
   lap(state.phases.plan);
+  THAW_TRY(prefixes, model::Prefixes::open(*state.reader, state.plan));
+  state.prefixes = std::move(prefixes);
+  lap(state.phases.prefixes);
 
   THAW_TRY(manifest_bytes, state.reader->section(SectionType::kManifestBinary));
   THAW_TRY(manifest, read_manifest(manifest_bytes));
@@ -66,8 +70,9 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
   const unsigned threads = options.threads == 0 ? usable_processors() : options.threads;
   state.pool = std::make_unique<ThreadPool>(std::min(threads, ThreadPool::kThreadsMax));
   state.engine = std::make_unique<model::Engine>(state.plan, *set, *state.pool, options.engine);
-  state.generator = std::make_unique<ModelGenerator>(
-      *state.engine, *state.tokenizer, state.chat ? &*state.chat : nullptr, state.manifest, clock);
+  state.generator =
+      std::make_unique<ModelGenerator>(*state.engine, state.prefixes, *state.tokenizer,
+                                       state.chat ? &*state.chat : nullptr, state.manifest, clock);
   lap(state.phases.engine);
   return function;
 }
@@ -75,6 +80,7 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
 Generator& Function::generator() { return *state_->generator; }
 const Manifest& Function::manifest() const { return state_->manifest; }
 const text::Tokenizer& Function::tokenizer() const { return *state_->tokenizer; }
+const model::Prefixes& Function::prefixes() const { return state_->prefixes; }
 model::Engine& Function::engine() { return *state_->engine; }
 ThreadPool& Function::pool() { return *state_->pool; }
 const kernels::KernelSet& Function::kernels() const { return *state_->set; }

@@ -10,7 +10,9 @@
 #include "handler/generator.h"
 #include "handler/manifest.h"
 #include "handler/model/engine.h"
+#include "handler/model/prefix.h"
 #include "handler/text/tokenizer.h"
+#include "snapshot/reader.h"
 
 namespace thaw::handler {
 
@@ -22,7 +24,7 @@ struct FunctionOptions {
 
 // How long each step of open() took.
 struct OpenPhases {
-  std::chrono::nanoseconds map{}, plan{}, tokenizer{}, engine{};
+  std::chrono::nanoseconds map{}, plan{}, prefixes{}, tokenizer{}, engine{};
 };
 
 // One thread at a time. Views and references live as long as it does.
@@ -39,6 +41,7 @@ class Function {
   Generator& generator();
   const Manifest& manifest() const;
   const text::Tokenizer& tokenizer() const;
+  const model::Prefixes& prefixes() const;
   model::Engine& engine();
   ThreadPool& pool();
   const kernels::KernelSet& kernels() const;

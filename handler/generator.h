@@ -11,14 +11,13 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "handler/text/chat_template.h"
+#include "handler/prompt.h"
 #include "handler/text/sampler.h"
 
 namespace thaw::handler {
 
 struct GenerationRequest {
-  // A raw prompt (no chat template; special tokens not recognised) or a conversation.
-  std::variant<std::string, std::vector<text::Message>> prompt;
+  Prompt prompt;
   std::optional<std::uint32_t> max_tokens;  // absent: until the context is full
   text::SamplerOptions sampling;
   std::vector<std::string> stop;
@@ -26,6 +25,7 @@ struct GenerationRequest {
   std::optional<Clock::Monotonic> deadline;  // generation ends before it
   std::uint32_t top_logprobs = 0;
   bool logprobs = false;
+  bool use_prefix = true;  // false: computes what a stored prefix would give
 };
 
 enum class FinishReason : unsigned char { kStop, kLength, kDeadline, kCancelled };
@@ -41,7 +41,7 @@ struct Generation {
   FinishReason finish_reason = FinishReason::kStop;
   Usage usage;
   std::vector<text::Token> tokens;  // generated ids, without the end token
-  std::chrono::nanoseconds tokenise{}, prefill{}, decode{};
+  std::chrono::nanoseconds tokenise{}, prefix{}, prefill{}, decode{};
 };
 
 // Called with each run of finished text, in order; returns false to cancel.

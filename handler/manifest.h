@@ -27,12 +27,16 @@ struct Manifest {
   // Where triggers keep the prompt: JSON Pointers (RFC 6901) into a record's body; empty: the body
   // itself is a prompt, or a direct event if it is a JSON object.
   std::string prompt_pointer;
+  // Files whose token prefixes `thaw freeze` stores; of no meaning after it, and not compiled.
+  std::vector<std::string> prefixes;
 };
 
 // Limits that the fields are held to; MANIFEST.md states them.
 inline constexpr std::size_t kNameBytesMax = 128;
 inline constexpr std::size_t kSystemBytesMax = 1u << 20;  // longer than any context
 inline constexpr std::size_t kPointerBytesMax = 1024;
+inline constexpr std::size_t kPrefixFilesMax = 64;  // as many as a snapshot can have
+inline constexpr std::size_t kPrefixPathBytesMax = 4096;
 inline constexpr std::uint32_t kTokensLimitMax = 1u << 24;
 inline constexpr std::uint32_t kEventBytesLimitMax = 64u << 20;
 

@@ -59,6 +59,22 @@ Result<Done> read_events(const json::Value& object, Manifest& manifest) {
   return take_error(fields);
 }
 
+void read_prefixes(Fields& fields, Manifest& manifest) {
+  constexpr std::string_view kWanted = "an array of at most 64 names of files";
+  const json::Value list = fields.any("prefixes");
+  if (list.is_nothing()) return;
+  if (!list.is_array() || list.size() > kPrefixFilesMax) {
+    fields.wrong("prefixes", json::name_of(list.type()), kWanted);
+    return;
+  }
+  for (const json::Value& item : list) {
+    const bool good =
+        item.is_string() && !item.text().empty() && item.text().size() <= kPrefixPathBytesMax;
+    if (!good) return fields.wrong("prefixes", "an item that is no file's name", kWanted);
+    manifest.prefixes.emplace_back(item.text());
+  }
+}
+
 }  // namespace
 
 Result<Manifest> parse_manifest(std::string_view json) {
@@ -73,12 +89,13 @@ Result<Manifest> parse_manifest(std::string_view json) {
   }
   Manifest manifest;
   Fields fields(root);
-  refuse_unknown(
-      fields, root,
-      {"$schema", "name", "task", "system", "invoke_mode", "defaults", "limits", "events"});
+  refuse_unknown(fields, root,
+                 {"$schema", "name", "task", "system", "prefixes", "invoke_mode", "defaults",
+                  "limits", "events"});
   if (const auto name = fields.text("name")) manifest.name = *name;
   if (const auto task = fields.text("task")) manifest.task = *task;
   if (const auto system = fields.text("system")) manifest.system = *system;
+  read_prefixes(fields, manifest);
   if (const auto mode = fields.text("invoke_mode")) {
     if (*mode != "streaming" && *mode != "buffered") {
       fields.wrong("invoke_mode", "another string", "'streaming' or 'buffered'");

@@ -55,10 +55,15 @@ struct ModelGenerator::Run {
   }
 };
 
-ModelGenerator::ModelGenerator(model::Engine& engine, const text::Tokenizer& tokenizer,
-                               const text::ChatTemplate* chat, const Manifest& manifest,
-                               Clock& clock)
-    : engine_(engine), tokenizer_(tokenizer), chat_(chat), manifest_(manifest), clock_(clock) {}
+ModelGenerator::ModelGenerator(model::Engine& engine, const model::Prefixes& prefixes,
+                               const text::Tokenizer& tokenizer, const text::ChatTemplate* chat,
+                               const Manifest& manifest, Clock& clock)
+    : engine_(engine),
+      prefixes_(prefixes),
+      tokenizer_(tokenizer),
+      chat_(chat),
+      manifest_(manifest),
+      clock_(clock) {}
 
 std::uint32_t ModelGenerator::context_tokens() const {
   return engine_.plan().config.context_tokens;
@@ -66,26 +71,12 @@ std::uint32_t ModelGenerator::context_tokens() const {
 
 Result<std::vector<text::Token>> ModelGenerator::prompt_tokens(
     const GenerationRequest& request) const {
-  if (const auto* raw = std::get_if<std::string>(&request.prompt)) {
-    const text::Piece piece{*raw, false};
-    return tokenizer_.encode_prompt(std::span(&piece, 1));
-  }
-  if (chat_ == nullptr) {
-    return fail(Code::kInvalid,
-                "render conversation: this function has no chat template; send a raw prompt");
-  }
-  const auto spelling = [&](std::optional<text::Token> token) {
-    return token ? std::string(tokenizer_.bytes_of(*token)) : std::string();
-  };
-  text::RenderOptions options;
+  PromptOptions options;
   options.enable_thinking = request.enable_thinking;
-  options.bos_token = spelling(tokenizer_.bos());
-  options.eos_token = spelling(tokenizer_.eos());
   options.unix_seconds =
       std::chrono::duration_cast<std::chrono::seconds>(clock_.wall_now().time_since_epoch())
           .count();
-  THAW_TRY(pieces, chat_->render(std::get<std::vector<text::Message>>(request.prompt), options));
-  return tokenizer_.encode_prompt(pieces);
+  return encode_prompt(tokenizer_, chat_, request.prompt, options);
 }
 
 Result<Generation> ModelGenerator::generate(const GenerationRequest& request,
@@ -107,6 +98,7 @@ Result<Generation> ModelGenerator::generate(const GenerationRequest& request,
   run.tokens_max = std::min(request.max_tokens.value_or(room), room);
   run.out.usage.prompt_tokens = static_cast<std::uint32_t>(run.prompt.size());
   run.session = engine_.new_session();
+  restore_prefix(request, run);
   THAW_TRY_DO(prefill(request, run));
   if (!run.ended) THAW_TRY_DO(decode(request, sink, run));
   run.out.usage.completion_tokens = static_cast<std::uint32_t>(run.out.tokens.size());
@@ -118,12 +110,23 @@ bool ModelGenerator::too_late(const GenerationRequest& request,
   return request.deadline && clock_.now() + step + kDeadlineMargin > *request.deadline;
 }
 
+// What the prompt has in common with a stored prefix need not be computed; except for the last
+// token, whose logits are wanted.
+void ModelGenerator::restore_prefix(const GenerationRequest& request, Run& run) {
+  if (!request.use_prefix) return;
+  const auto begin = clock_.now();
+  const auto match = prefixes_.longest(std::span(run.prompt).first(run.prompt.size() - 1));
+  if (match.prefix != nullptr) run.session->restore(match.prefix->kv, match.tokens);
+  run.out.usage.cached_tokens = match.tokens;
+  run.out.prefix = clock_.now() - begin;
+}
+
 // Chunk by chunk, so that a deadline in the middle of a long prompt is kept.
 Result<Done> ModelGenerator::prefill(const GenerationRequest& request, Run& run) {
   const auto begin = clock_.now();
   std::chrono::nanoseconds chunk_time{0};
   const std::size_t chunk = engine_.chunk_tokens();
-  for (std::size_t at = 0; at < run.prompt.size(); at += chunk) {
+  for (std::size_t at = run.session->position(); at < run.prompt.size(); at += chunk) {
     if (too_late(request, chunk_time)) {
       run.ended = true;
       run.out.finish_reason = FinishReason::kDeadline;

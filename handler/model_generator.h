@@ -8,6 +8,7 @@
 #include "handler/generator.h"
 #include "handler/manifest.h"
 #include "handler/model/engine.h"
+#include "handler/model/prefix.h"
 #include "handler/text/chat_template.h"
 #include "handler/text/tokenizer.h"
 
@@ -17,8 +18,9 @@ namespace thaw::handler {
 class ModelGenerator final : public Generator {
  public:
   // `chat` is null where the snapshot has no template: conversations are then refused.
-  ModelGenerator(model::Engine& engine, const text::Tokenizer& tokenizer,
-                 const text::ChatTemplate* chat, const Manifest& manifest, Clock& clock);
+  ModelGenerator(model::Engine& engine, const model::Prefixes& prefixes,
+                 const text::Tokenizer& tokenizer, const text::ChatTemplate* chat,
+                 const Manifest& manifest, Clock& clock);
 
   Result<Generation> generate(const GenerationRequest& request, const TextSink& sink) override;
   std::string_view model_name() const override { return manifest_.name; }
@@ -31,10 +33,12 @@ class ModelGenerator final : public Generator {
   struct Run;
   // Whether a step that is expected to take `step` would end after the deadline.
   bool too_late(const GenerationRequest& request, std::chrono::nanoseconds step) const;
+  void restore_prefix(const GenerationRequest& request, Run& run);
   Result<Done> prefill(const GenerationRequest& request, Run& run);
   Result<Done> decode(const GenerationRequest& request, const TextSink& sink, Run& run);
 
   model::Engine& engine_;
+  const model::Prefixes& prefixes_;
   const text::Tokenizer& tokenizer_;
   const text::ChatTemplate* chat_;
   const Manifest& manifest_;

@@ -104,25 +104,6 @@ std::vector<text::Message> read_messages(Fields& fields, const Value& list) {
   return messages;
 }
 
-std::vector<text::Message> with_system(std::vector<text::Message> messages,
-                                       const Manifest& manifest) {
-  const bool has_system =
-      std::any_of(messages.begin(), messages.end(),
-                  [](const text::Message& message) { return message.role == "system"; });
-  if (!manifest.system.empty() && !has_system) {
-    messages.insert(messages.begin(), {"system", manifest.system});
-  }
-  return messages;
-}
-
-std::variant<std::string, std::vector<text::Message>> prompt_for_task(std::string prompt,
-                                                                      const Manifest& manifest) {
-  if (manifest.task == "complete") return prompt;
-  std::vector<text::Message> messages;
-  messages.push_back({"user", std::move(prompt)});
-  return with_system(std::move(messages), manifest);
-}
-
 // A prompt is a string, or (as OpenAI's text completions allow) an array of one.
 std::optional<std::string> read_prompt(Fields& fields, const Value& prompt) {
   if (prompt.is_string()) return std::string(prompt.text());

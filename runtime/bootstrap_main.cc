@@ -123,6 +123,7 @@ int run_lambda(const Settings& settings) {
     if (!reported) log_error(reported.error().message);
     return kFailed;
   }
+  for (const std::string& warning : (*function)->prefixes().warnings()) log_warn(warning);
   Clock& clock = system_clock();
   handler::Handler handler((*function)->generator(), (*function)->manifest(), clock);
   lambda::LoopOptions options;

@@ -46,10 +46,12 @@ enum class SectionType : std::uint32_t {
   kTokenizer = 9,        // text::Tokenizer tables
   kTemplate = 10,        // compiled chat template
   kTemplateSource = 11,  // the chat template's Jinja text
-  kPrefix = 12,          // KV cache of a token prefix
+  kPrefix = 12,          // a token prefix: what it depends on, its tokens (handler/model/prefix.h)
   kExperts = 13,         // experts of mixture-of-experts layers, strided
   kSeal = 14,            // signature over the root of the checksums
   kOverlay = 15,         // the digest of the file that this one lies over
+  kIdentity = 16,        // digests of what prefixes depend on (handler/model/prefix.h)
+  kPrefixKv = 17,        // the KV cache of the prefix of the same name
 };
 
 struct DirectoryEntry {  // 64 bytes; entries lie in ascending order of offset

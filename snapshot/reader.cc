@@ -11,29 +11,6 @@
 namespace thaw::snapshot {
 namespace {
 
-struct TypeName {
-  SectionType type;
-  std::string_view name;
-};
-
-constexpr TypeName kTypeNames[] = {
-    {SectionType::kChecksums, "checksums"},
-    {SectionType::kManifest, "manifest"},
-    {SectionType::kManifestBinary, "manifest-binary"},
-    {SectionType::kMetadata, "metadata"},
-    {SectionType::kModel, "model"},
-    {SectionType::kTensors, "tensors"},
-    {SectionType::kWeights, "weights"},
-    {SectionType::kEmbedding, "embedding"},
-    {SectionType::kTokenizer, "tokenizer"},
-    {SectionType::kTemplate, "template"},
-    {SectionType::kTemplateSource, "template-source"},
-    {SectionType::kPrefix, "prefix"},
-    {SectionType::kExperts, "experts"},
-    {SectionType::kSeal, "seal"},
-    {SectionType::kOverlay, "overlay"},
-};
-
 // Checks a mapped file's header and directory, and lists its sections. One use, by open().
 class Checker {
  public:
@@ -212,13 +189,6 @@ bool all_zero(Bytes bytes) {
 
 }  // namespace
 
-std::string_view name_of(SectionType type) {
-  for (const TypeName& known : kTypeNames) {
-    if (known.type == type) return known.name;
-  }
-  return "unknown";
-}
-
 Result<std::unique_ptr<Reader>> Reader::open(Files& files, const std::string& path) {
   THAW_TRY(mapping, files.map(path));
   std::unique_ptr<Reader> reader(new Reader());
@@ -227,15 +197,6 @@ Result<std::unique_ptr<Reader>> Reader::open(Files& files, const std::string& pa
   THAW_TRY(sections, Checker(reader->path_, reader->mapping_->bytes()).sections());
   reader->sections_ = std::move(sections);
   return reader;
-}
-
-Result<Bytes> Reader::section(SectionType type, std::string_view name) const {
-  for (const Section& section : sections_) {
-    if (section.type == type && (name.empty() || section.name == name)) return section.bytes;
-  }
-  const std::string which = name.empty() ? std::string() : cat(' ', quote(name));
-  return fail(Code::kNotFound, cat("read ", quote(path_), ": it has no section ", name_of(type),
-                                   which, "; freeze it anew"));
 }
 
 std::uint64_t Reader::file_bytes() const { return mapping_->bytes().size(); }

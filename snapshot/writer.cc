@@ -17,7 +17,8 @@ namespace thaw::snapshot {
 struct Writer::State {
   std::string path;
   std::unique_ptr<WriteFile> file;
-  std::vector<std::byte> granule;         // what is not yet written, less than kGranuleBytes
+  std::vector<std::byte> granule;         // the one being filled, less than kGranuleBytes
+  std::size_t granule_written = 0;        // of its bytes, how many are in the file already
   std::vector<std::byte> first;           // a copy of granule 0, once that is full
   std::vector<std::uint32_t> checksums;   // of the granules written; [0] is set by finish()
   std::vector<DirectoryEntry> directory;  // `bytes` of the open section is set by end()
@@ -51,7 +52,8 @@ Result<Done> Writer::State::put_granule(Bytes bytes) {
   } else {
     checksums.push_back(crc32c(bytes));
   }
-  return write(bytes);
+  const Bytes rest = bytes.subspan(std::exchange(granule_written, 0));
+  return write(rest);
 }
 
 Result<Done> Writer::State::put(Bytes bytes) {
@@ -162,6 +164,31 @@ Result<Done> Writer::add(SectionType type, std::string_view name, Bytes bytes) {
   THAW_TRY_DO(begin(type, name));
   THAW_TRY_DO(append(bytes));
   return end();
+}
+
+Result<std::unique_ptr<Sections>> Writer::read_back() {
+  class Written final : public Sections {
+   public:
+    Written(const State& state, std::unique_ptr<Mapping> mapping) {
+      path_ = state.path;
+      mapping_ = std::move(mapping);
+      names_ = state.directory;
+      for (const DirectoryEntry& entry : names_) {
+        sections_.push_back({static_cast<SectionType>(entry.type), entry.name, entry.offset,
+                             mapping_->bytes().subspan(entry.offset, entry.bytes)});
+      }
+    }
+
+   private:
+    std::vector<DirectoryEntry> names_;
+  };
+  State& state = *state_;
+  THAW_CHECK(!state.open);
+  if (state.spent) return state.no_use();
+  THAW_TRY_DO(state.write(Bytes(state.granule).subspan(state.granule_written)));
+  state.granule_written = state.granule.size();
+  THAW_TRY(mapping, state.file->map());
+  return std::unique_ptr<Sections>(new Written(state, std::move(mapping)));
 }
 
 Result<Done> Writer::finish() {

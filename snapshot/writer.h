@@ -9,7 +9,7 @@
 
 #include "base/file.h"
 #include "base/result.h"
-#include "snapshot/format.h"
+#include "snapshot/sections.h"
 
 namespace thaw::snapshot {
 
@@ -36,6 +36,9 @@ class Writer {
   Result<Done> end();
   // begin, append, end.
   Result<Done> add(SectionType type, std::string_view name, Bytes bytes);
+  // The sections that have ended, read back from what is written so far: weights can be used before
+  // the file is whole. Precondition: no section is open. Errors: kIo.
+  Result<std::unique_ptr<Sections>> read_back();
   // Writes checksums, directory and header; syncs and renames. Precondition: no section is open.
   // The writer is then spent. Errors: kIo, also where an earlier call has failed.
   Result<Done> finish();

@@ -1,9 +1,11 @@
 #include "handler/freeze/freeze.h"
 
 #include <algorithm>
-#include <map>
+#include <nlohmann/json.hpp>
 
 #include "base/str.h"
+#include "handler/event/utf8.h"
+#include "handler/freeze/prefixes.h"
 #include "handler/freeze/weights_writer.h"
 #include "handler/manifest.h"
 #include "handler/text/chat_template.h"
@@ -15,7 +17,7 @@ namespace {
 
 using snapshot::SectionType;
 
-constexpr std::uint64_t kManifestBytesMax = 1 << 20;
+constexpr std::uint64_t kManifestBytesMax = 4 << 20;
 
 std::string json_quoted(std::string_view text) {
   std::string out = "\"";
@@ -35,36 +37,66 @@ std::string json_quoted(std::string_view text) {
   return out;
 }
 
-// The manifest that options ask for, over the one that is there already (`before` may be empty).
-Result<std::pair<std::string, handler::Manifest>> make_manifest(const FreezeOptions& options,
-                                                                std::string before) {
-  std::string json = options.manifest_json.value_or(std::move(before));
-  if (json.size() > kManifestBytesMax) {
-    return fail(Code::kLimit,
-                cat("freeze: a manifest of ", json.size(), " bytes, limit ", kManifestBytesMax));
+// What the manifest section says, and what it means.
+struct MadeManifest {
+  std::string json;
+  handler::Manifest manifest;
+};
+
+// The JSON with the system message and prefixes that options give; as it is where they give none.
+// Precondition: it is a manifest, which bounds how deep it is.
+std::string with_options(std::string json, const FreezeOptions& options) {
+  const auto all = nlohmann::ordered_json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (!all.is_object()) return json;
+  nlohmann::ordered_json changed = all;
+  if (options.system) changed["system"] = *options.system;
+  if (options.no_prefix) changed.erase("prefixes");
+  for (const PrefixSource& source : options.prefixes) {
+    auto& names = changed["prefixes"];
+    const auto is_named = [&](const auto& name) {
+      return name.is_string() && name.template get<std::string>() == source.file;
+    };
+    if (std::none_of(names.begin(), names.end(), is_named)) names.push_back(source.file);
   }
-  if (json.empty()) json = "{}";
-  THAW_TRY(manifest, handler::parse_manifest(json));
-  if (options.system) manifest.system = *options.system;
-  return std::pair(std::move(json), std::move(manifest));
+  if (changed == all) return json;
+  return changed.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-Result<Done> add_manifest(snapshot::Writer& writer, const FreezeOptions& options,
-                          std::string before, const handler::Manifest* compiled_before) {
-  THAW_TRY(made, make_manifest(options, std::move(before)));
-  auto& [json, manifest] = made;
-  if (!options.system && !options.manifest_json && compiled_before != nullptr) {
-    manifest = *compiled_before;
+// The manifest that options ask for, over the one that is there already (`before` may be empty).
+Result<MadeManifest> make_manifest(const FreezeOptions& options, std::string before) {
+  if (options.system && !event::is_utf8(*options.system)) {
+    return fail(Code::kInvalid, "freeze: the system message is not UTF-8; give it as UTF-8");
   }
-  // What comes from options has not been through the parser: hold it to the reader's bounds.
-  const std::vector<std::byte> compiled = handler::compile_manifest(manifest);
-  const auto readable = handler::read_manifest(compiled);
-  if (!readable) {
-    return fail(Code::kInvalid, cat("freeze: the manifest with its system message cannot be used: ",
-                                    readable.error().message));
+  MadeManifest made;
+  made.json = options.manifest_json.value_or(std::move(before));
+  if (made.json.empty()) made.json = "{}";
+  const auto oversized = [&] { return made.json.size() > kManifestBytesMax; };
+  if (!oversized()) {
+    THAW_TRY_DO(handler::parse_manifest(made.json));
+    made.json = with_options(std::move(made.json), options);
   }
-  THAW_TRY_DO(writer.add(SectionType::kManifest, {}, as_bytes(json)));
-  return writer.add(SectionType::kManifestBinary, {}, compiled);
+  if (oversized()) {
+    return fail(Code::kLimit, cat("freeze: a manifest of ", made.json.size(), " bytes, limit ",
+                                  kManifestBytesMax));
+  }
+  THAW_TRY(manifest, handler::parse_manifest(made.json));
+  made.manifest = std::move(manifest);
+  return made;
+}
+
+Result<Done> add_manifest(snapshot::Writer& writer, const MadeManifest& made) {
+  THAW_TRY_DO(writer.add(SectionType::kManifest, {}, as_bytes(made.json)));
+  return writer.add(SectionType::kManifestBinary, {}, handler::compile_manifest(made.manifest));
+}
+
+// Whether the system message's prefix is to be stored. `notes` says why it is not, where one might
+// expect it.
+bool stores_system(const FreezeOptions& options, const handler::Manifest& manifest,
+                   bool has_template, std::vector<std::string>& notes) {
+  if (options.no_prefix || manifest.system.empty()) return false;
+  if (has_template && manifest.task == "chat") return true;
+  notes.push_back("prompts are raw text: the system message has no part in them");
+  return false;
 }
 
 Result<Done> add_template(snapshot::Writer& writer, const ModelSource& source,
@@ -101,10 +133,11 @@ Result<FreezeReport> freeze_model(Files& files, const ModelSource& source, const
   report.name = source.name;
   report.architecture =
       model::name_of(static_cast<model::Architecture>(source.config.architecture));
+  THAW_TRY(manifest, make_manifest(options, {}));
   THAW_TRY(tokenizer, text::build_tokenizer(source.tokenizer));
   THAW_TRY(layout, lay_out_weights(source, options.weights));
   THAW_TRY(writer, snapshot::Writer::create(files, path));
-  THAW_TRY_DO(add_manifest(*writer, options, {}, nullptr));
+  THAW_TRY_DO(add_manifest(*writer, manifest));
   THAW_TRY_DO(writer->add(SectionType::kMetadata, {}, as_bytes(metadata_json(source))));
   THAW_TRY_DO(writer->begin(SectionType::kModel));
   THAW_TRY_DO(writer->append(std::as_bytes(std::span(&source.config, 1))));
@@ -118,15 +151,59 @@ Result<FreezeReport> freeze_model(Files& files, const ModelSource& source, const
   THAW_TRY_DO(writer->add(SectionType::kTokenizer, {}, tokenizer));
   THAW_TRY_DO(add_template(*writer, source, options, report));
   THAW_TRY_DO(write_weights(*writer, layout, pool, progress));
+  PrefixPlan plan;
+  const bool has_template = options.chat_template && !source.chat_template.empty();
+  plan.system = stores_system(options, manifest.manifest, has_template, report.notes);
+  if (!options.no_prefix) plan.sources = options.prefixes;
+  THAW_TRY(written, writer->read_back());
+  const PrefixContext context{*written, manifest.manifest, options.kernels, pool};
+  THAW_TRY(prefixes, write_prefixes(*writer, plan, context, progress, report.notes));
+  report.prefixes = std::move(prefixes);
   THAW_TRY_DO(writer->finish());
   summarise(layout, report);
   if (const auto made = files.stat(path)) report.snapshot_bytes = made->bytes;
   return report;
 }
 
-// A snapshot again, with another manifest: everything else is copied.
+bool is_made_again(SectionType type) {
+  switch (type) {
+    case SectionType::kManifest:
+    case SectionType::kManifestBinary:
+    case SectionType::kIdentity:
+    case SectionType::kPrefix:
+    case SectionType::kPrefixKv:
+    case SectionType::kChecksums: return true;
+    default: return false;
+  }
+}
+
+Result<Done> copy_sections(const snapshot::Reader& reader, snapshot::Writer& writer,
+                           const FreezeProgress& progress) {
+  constexpr std::size_t kPiece = 8 << 20;
+  for (const snapshot::Section& section : reader.sections()) {
+    if (is_made_again(section.type)) continue;
+    THAW_TRY_DO(writer.begin(section.type, section.name));
+    for (std::size_t at = 0; at < section.bytes.size(); at += kPiece) {
+      THAW_TRY_DO(
+          writer.append(section.bytes.subspan(at, std::min(kPiece, section.bytes.size() - at))));
+      if (progress) progress({{}, section.offset + at, reader.file_bytes()});
+    }
+    THAW_TRY_DO(writer.end());
+  }
+  return Done{};
+}
+
+// The manifest of a snapshot, changed as options ask.
+Result<MadeManifest> manifest_again(const snapshot::Reader& reader, const FreezeOptions& options) {
+  std::string json;
+  if (const auto before = reader.section(SectionType::kManifest)) json = as_text(*before);
+  return make_manifest(options, std::move(json));
+}
+
+// A snapshot again, with another manifest or other prefixes: everything else is copied.
 Result<FreezeReport> freeze_again(Files& files, const std::string& source, const std::string& path,
-                                  const FreezeOptions& options, const FreezeProgress& progress) {
+                                  const FreezeOptions& options, ThreadPool& pool,
+                                  const FreezeProgress& progress) {
   THAW_TRY(reader, snapshot::Reader::open(files, source));
   THAW_TRY_DO(reader->verify());
   if (options.weights != Weights::kKeep) {
@@ -134,33 +211,24 @@ Result<FreezeReport> freeze_again(Files& files, const std::string& source, const
                                     "': a snapshot's weights are kept as they are; to change their "
                                     "kind, freeze the original model"));
   }
-  THAW_TRY(writer, snapshot::Writer::create(files, path));
-  std::string json;
-  if (const auto before = reader->section(SectionType::kManifest)) json = as_text(*before);
-  std::optional<handler::Manifest> compiled;
-  if (const auto bytes = reader->section(SectionType::kManifestBinary)) {
-    THAW_TRY(manifest, handler::read_manifest(*bytes));
-    compiled = std::move(manifest);
-  }
-  THAW_TRY_DO(add_manifest(*writer, options, std::move(json), compiled ? &*compiled : nullptr));
-  for (const snapshot::Section& section : reader->sections()) {
-    const bool left = section.type == SectionType::kManifest ||
-                      section.type == SectionType::kManifestBinary ||
-                      section.type == SectionType::kChecksums;
-    if (left) continue;
-    THAW_TRY_DO(writer->begin(section.type, section.name));
-    constexpr std::size_t kPiece = 8 << 20;
-    for (std::size_t at = 0; at < section.bytes.size(); at += kPiece) {
-      THAW_TRY_DO(
-          writer->append(section.bytes.subspan(at, std::min(kPiece, section.bytes.size() - at))));
-      if (progress) progress(section.offset + at, reader->file_bytes());
-    }
-    THAW_TRY_DO(writer->end());
-  }
-  THAW_TRY_DO(writer->finish());
   FreezeReport report;
   report.format = "snapshot";
   report.notes.push_back("weights, tokenizer and template copied as they are");
+  THAW_TRY(manifest, manifest_again(*reader, options));
+  THAW_TRY(writer, snapshot::Writer::create(files, path));
+  THAW_TRY_DO(add_manifest(*writer, manifest));
+  THAW_TRY_DO(copy_sections(*reader, *writer, progress));
+  PrefixPlan plan;
+  const bool has_template = reader->section(SectionType::kTemplate).has_value();
+  plan.system = stores_system(options, manifest.manifest, has_template, report.notes);
+  if (!options.no_prefix) {
+    plan.sources = options.prefixes;
+    plan.kept_from = &*reader;
+  }
+  const PrefixContext context{*reader, manifest.manifest, options.kernels, pool};
+  THAW_TRY(prefixes, write_prefixes(*writer, plan, context, progress, report.notes));
+  report.prefixes = std::move(prefixes);
+  THAW_TRY_DO(writer->finish());
   if (const auto made = files.stat(path)) report.snapshot_bytes = made->bytes;
   return report;
 }
@@ -179,7 +247,7 @@ Result<FreezeReport> freeze(Files& files, const std::string& source, const std::
   std::array<std::byte, 4> magic{};
   if (file->size() >= magic.size()) THAW_TRY_DO(file->read_at(0, magic));
   if (load<std::uint32_t>(magic.data()) == snapshot::kMagic) {
-    return freeze_again(files, source, path, options, progress);
+    return freeze_again(files, source, path, options, pool, progress);
   }
   THAW_TRY(opened, open_gguf(files, source));
   return freeze_model(files, *opened, path, options, pool, progress);

@@ -216,7 +216,7 @@ Result<Done> write_weights(snapshot::Writer& writer, const std::vector<PlacedTen
     THAW_TRY_DO(writer.align(kTensorAlign));
     THAW_TRY_DO(tensors.write(tensor));
     done += tensor.entry.bytes;
-    if (progress) progress(done, total);
+    if (progress) progress({{}, done, total});
   }
   return writer.end();
 }

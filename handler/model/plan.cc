@@ -16,7 +16,7 @@ Error corrupt(std::string what) { return fail(Code::kCorrupt, cat("model plan: "
 // Collects the tensor table's entries into a Plan, each checked against the shape its role wants.
 class Assembler {
  public:
-  Assembler(const snapshot::Reader& reader, Plan& plan) : reader_(reader), plan_(plan) {}
+  Assembler(const snapshot::Sections& sections, Plan& plan) : sections_(sections), plan_(plan) {}
 
   Result<Done> add(const TensorEntry& entry) {
     const auto role = static_cast<Role>(entry.role);
@@ -107,7 +107,7 @@ class Assembler {
     const auto kind = static_cast<Kind>(entry.kind);
     const auto want = layout == Layout::kPanels ? kernels::panels_bytes(kind, rows, cols)
                                                 : kernels::rows_bytes(kind, rows, cols);
-    THAW_TRY(section, reader_.section(static_cast<SectionType>(entry.section)));
+    THAW_TRY(section, sections_.section(static_cast<SectionType>(entry.section)));
     if (!want || entry.bytes != *want || entry.offset % 64 != 0 || entry.offset > section.size() ||
         section.size() - entry.offset < entry.bytes) {
       return corrupt(cat("tensor '", name(entry), "': ", entry.bytes, " bytes at ", entry.offset,
@@ -123,7 +123,7 @@ class Assembler {
     return corrupt(cat("tensor '", name(entry), "': listed twice"));
   }
 
-  const snapshot::Reader& reader_;
+  const snapshot::Sections& sections_;
   Plan& plan_;
 };
 
@@ -157,9 +157,9 @@ Result<Done> check_complete(const Plan& plan) {
 
 }  // namespace
 
-Result<Plan> Plan::make(const snapshot::Reader& reader) {
+Result<Plan> Plan::make(const snapshot::Sections& sections) {
   Plan plan;
-  THAW_TRY(model, reader.section(SectionType::kModel));
+  THAW_TRY(model, sections.section(SectionType::kModel));
   const auto config = load_at<Config>(model, 0);
   if (!config) return corrupt(cat("model section of ", model.size(), " bytes, cut short"));
   plan.config = *config;
@@ -172,13 +172,13 @@ Result<Plan> Plan::make(const snapshot::Reader& reader) {
   plan.rope_turns = {reinterpret_cast<const std::uint64_t*>(model.data() + sizeof(Config)),
                      plan.config.rope_pairs};
 
-  THAW_TRY(table, reader.section(SectionType::kTensors));
+  THAW_TRY(table, sections.section(SectionType::kTensors));
   if (table.size() % sizeof(TensorEntry) != 0) {
     return corrupt(
         cat("tensor table of ", table.size(), " bytes, not a multiple of ", sizeof(TensorEntry)));
   }
   plan.layers.resize(plan.config.layers);
-  Assembler assembler(reader, plan);
+  Assembler assembler(sections, plan);
   for (std::size_t at = 0; at < table.size(); at += sizeof(TensorEntry)) {
     THAW_TRY_DO(assembler.add(load<TensorEntry>(table.data() + at)));
   }

@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "handler/model/config.h"
 #include "kernels/kernels.h"
-#include "snapshot/reader.h"
+#include "snapshot/sections.h"
 
 namespace thaw::model {
 
@@ -45,7 +45,7 @@ struct Plan {
   // Errors: kNotFound     a section is missing
   //         kUnsupported  another version of the model sections or of the arithmetic
   //         kCorrupt      a size, bound, shape or kind that contradicts another
-  static Result<Plan> make(const snapshot::Reader& reader);
+  static Result<Plan> make(const snapshot::Sections& sections);
 };
 
 }  // namespace thaw::model

@@ -77,14 +77,19 @@ class Parser {
   void add_freeze() {
     CLI::App* sub = command("freeze", "Turn a model into one snapshot file", freeze_, freeze);
     sub->add_option("source", freeze_.source,
-                    "a GGUF file, a Hugging Face directory, or a .thaw (new manifest)")
+                    "a GGUF file, a Hugging Face directory, or a .thaw (new manifest or prefixes)")
         ->required();
     sub->add_option("-o,--output", freeze_.output, "the snapshot to write")->required();
     sub->add_option("--weights", freeze_.weights, "keep what is there, or a kind")
         ->check(CLI::IsMember({"keep", "q8", "q4", "q4m", "q4k"}))
         ->capture_default_str();
     sub->add_option("--manifest", freeze_.manifest, "the function manifest, a JSON file");
-    sub->add_option("--system", freeze_.system, "the system message of conversations without one");
+    sub->add_option("--system", freeze_.system,
+                    "the system message of conversations without one; its KV cache is stored");
+    sub->add_option("--prefix", freeze_.prefixes,
+                    "store the KV cache of prompts that begin as this file does (repeatable)")
+        ->allow_extra_args(false);
+    sub->add_flag("--no-prefix", freeze_.no_prefix, "store none, and drop those of a .thaw");
     sub->add_flag("--no-chat-template", freeze_.no_chat_template, "prompts are raw text");
     sub->add_flag("--json", freeze_.json, "one JSON document on stdout");
   }
@@ -111,6 +116,7 @@ class Parser {
     sub->add_option("--seed", run_.seed);
     sub->add_option("--stop", run_.stop, "end before this text (repeatable)")
         ->allow_extra_args(false);
+    sub->add_flag("--no-prefix", run_.no_prefix, "compute what a stored prefix would give");
     sub->add_flag("--think,!--no-think", run_.thinking, "for templates that know thinking");
     sub->add_option("--threads", run_.threads);
     sub->add_flag("--json", run_.json, "one JSON document on stdout");
@@ -130,6 +136,9 @@ class Parser {
     auto* ids = sub->add_option("--tokens", score_.tokens, cat("a JSON array of ids", kStdin));
     text->excludes(ids);
     sub->add_option("--logits", score_.logits, "write float32 [tokens, vocabulary] to this .npy");
+    sub->add_option("--from", score_.from, "score only positions from this one on");
+    sub->add_flag("--prefix", score_.prefix,
+                  "begin with a stored prefix; without --from, score what it leaves");
     sub->add_option("--chunk", score_.chunk, "tokens evaluated at once");
     sub->add_option("--threads", score_.threads);
     sub->add_flag("--json", score_.json, "one JSON document on stdout");

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/result.h"
+#include "handler/function.h"
 
 namespace thaw::cli {
 
@@ -31,6 +32,8 @@ struct FreezeArguments {
   std::string weights = "keep";
   std::string manifest;  // path; empty: none
   std::optional<std::string> system;
+  std::vector<std::string> prefixes;  // paths
+  bool no_prefix = false;
   bool no_chat_template = false;
   bool json = false;
 };
@@ -54,6 +57,7 @@ struct RunArguments {
   std::optional<std::uint64_t> seed;
   std::optional<bool> thinking;
   std::vector<std::string> stop;
+  bool no_prefix = false;
   unsigned threads = 0;
   bool json = false;
 };
@@ -69,6 +73,8 @@ struct ScoreArguments {
   std::string path, text, tokens;  // one of text and tokens: a file, or "-"
   std::string logits;              // path of an .npy file; empty: none
   std::uint32_t chunk = 0;
+  std::uint32_t from = 0;  // the first position that is scored
+  bool prefix = false;     // what comes before it is restored where it is stored
   unsigned threads = 0;
   bool json = false;
 };
@@ -100,6 +106,9 @@ struct EmulateArguments {
   std::string invoke_mode = "response_stream";  // of function URLs; or "buffered"
 };
 Result<Done> emulate(const EmulateArguments& arguments, const Context& context);
+
+// A line on `err` for each stored prefix that does not fit.
+void warn_of_prefixes(const handler::Function& function, const Context& context);
 
 // A small file, or stdin where `path` is "-". Errors: kNotFound, kIo, kLimit.
 Result<std::string> read_input(const Context& context, const std::string& path);

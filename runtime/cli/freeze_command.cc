@@ -3,13 +3,14 @@
 #include "base/str.h"
 #include "base/thread_pool.h"
 #include "handler/freeze/freeze.h"
+#include "handler/manifest.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/table.h"
 
 namespace thaw::cli {
 namespace {
 
-constexpr std::uint64_t kManifestBytesMax = 1 << 20;
+constexpr std::uint64_t kManifestBytesMax = 2 << 20;  // a system message of 1 MiB, and the rest
 
 thaw::freeze::Weights weights_named(const std::string& name) {
   using thaw::freeze::Weights;
@@ -27,13 +28,17 @@ class Progress {
   ~Progress() {
     if (shown_) std::fputs("\r\033[K", context_.err);
   }
-  void show(std::uint64_t done, std::uint64_t total) {
-    if (!context_.shows_progress || total == 0) return;
+  void show(const thaw::freeze::FreezeStep& step) {
+    if (!context_.shows_progress || step.total == 0) return;
     constexpr std::uint64_t kWidth = 40;
-    const auto filled = static_cast<std::size_t>(done * kWidth / total);
-    std::fprintf(context_.err, "\rfreezing [%s%s] %s of %s", std::string(filled, '#').c_str(),
-                 std::string(kWidth - filled, '.').c_str(), megabytes(done).c_str(),
-                 megabytes(total).c_str());
+    const auto filled = static_cast<std::size_t>(step.done * kWidth / step.total);
+    const bool is_weights = step.prefix.empty();
+    const std::string what = is_weights ? "freezing" : cat("prefix ", step.prefix);
+    const std::string much = is_weights ? cat(megabytes(step.done), " of ", megabytes(step.total))
+                                        : cat(step.done, " of ", step.total, " tokens");
+    std::fprintf(context_.err, "\r\033[K%s [%s%s] %s", what.c_str(),
+                 std::string(filled, '#').c_str(), std::string(kWidth - filled, '.').c_str(),
+                 much.c_str());
     std::fflush(context_.err);
     shown_ = true;
   }
@@ -55,6 +60,10 @@ void print(const thaw::freeze::FreezeReport& report, const FreezeArguments& argu
            row.is_exact ? "exact" : "requantised"});
     }
     table.print(context.out);
+  }
+  for (const auto& prefix : report.prefixes) {
+    std::fprintf(context.out, "prefix %s: %u tokens, %s, %s\n", prefix.name.c_str(), prefix.tokens,
+                 megabytes(prefix.bytes).c_str(), prefix.computed ? "computed" : "as it was");
   }
   for (const std::string& note : report.notes)
     std::fprintf(context.out, "note: %s\n", note.c_str());
@@ -79,6 +88,13 @@ void print_json(const thaw::freeze::FreezeReport& report, const FreezeArguments&
                        {"bytes", row.bytes},
                        {"exact", row.is_exact}});
   }
+  nlohmann::json prefixes = nlohmann::json::array();
+  for (const auto& prefix : report.prefixes) {
+    prefixes.push_back({{"name", prefix.name},
+                        {"tokens", prefix.tokens},
+                        {"bytes", prefix.bytes},
+                        {"computed", prefix.computed}});
+  }
   const nlohmann::json all = {{"output", arguments.output},
                               {"name", report.name},
                               {"architecture", report.architecture},
@@ -87,9 +103,32 @@ void print_json(const thaw::freeze::FreezeReport& report, const FreezeArguments&
                               {"source_bytes", report.source_bytes},
                               {"seconds", seconds},
                               {"tensors", tensors},
+                              {"prefixes", prefixes},
                               {"notes", report.notes}};
   std::fprintf(context.out, "%s\n",
                all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+// The files that the manifest names, relative to its folder, and those given on the command line.
+Result<std::vector<thaw::freeze::PrefixSource>> read_prefixes(
+    const FreezeArguments& arguments, const std::optional<std::string>& manifest_json,
+    const Context& context) {
+  std::vector<std::string> paths;
+  if (manifest_json) {
+    THAW_TRY(manifest, handler::parse_manifest(*manifest_json));
+    const std::string folder = arguments.manifest.substr(0, arguments.manifest.rfind('/') + 1);
+    for (const std::string& file : manifest.prefixes) {
+      paths.push_back(file.starts_with('/') ? file : cat(folder, file));
+    }
+  }
+  paths.insert(paths.end(), arguments.prefixes.begin(), arguments.prefixes.end());
+  std::vector<thaw::freeze::PrefixSource> sources;
+  for (const std::string& path : paths) {
+    THAW_TRY(text, read_text(context.files, path, thaw::freeze::kPrefixFileBytesMax));
+    THAW_TRY(source, thaw::freeze::parse_prefix(path, std::move(text)));
+    sources.push_back(std::move(source));
+  }
+  return sources;
 }
 
 }  // namespace
@@ -103,13 +142,18 @@ Result<Done> freeze(const FreezeArguments& arguments, const Context& context) {
     THAW_TRY(json, read_text(context.files, arguments.manifest, kManifestBytesMax));
     options.manifest_json = std::move(json);
   }
+  options.no_prefix = arguments.no_prefix;
+  options.kernels = context.kernels;
+  if (!arguments.no_prefix) {
+    THAW_TRY(prefixes, read_prefixes(arguments, options.manifest_json, context));
+    options.prefixes = std::move(prefixes);
+  }
   ThreadPool pool(context.threads == 0 ? usable_processors() : context.threads);
   const auto begin = context.clock.now();
   auto report = [&] {
     Progress progress(context);
-    return thaw::freeze::freeze(
-        context.files, arguments.source, arguments.output, options, pool,
-        [&](std::uint64_t done, std::uint64_t total) { progress.show(done, total); });
+    return thaw::freeze::freeze(context.files, arguments.source, arguments.output, options, pool,
+                                [&](const thaw::freeze::FreezeStep& step) { progress.show(step); });
   }();
   if (!report) return std::move(report).error();
   const double seconds = std::chrono::duration<double>(context.clock.now() - begin).count();

@@ -11,6 +11,12 @@ constexpr std::uint64_t kInputBytesMax = 64 << 20;  // a text of some 16 million
 
 }  // namespace
 
+void warn_of_prefixes(const handler::Function& function, const Context& context) {
+  for (const std::string& warning : function.prefixes().warnings()) {
+    std::fprintf(context.err, "thaw: %s\n", warning.c_str());
+  }
+}
+
 Result<std::string> read_input(const Context& context, const std::string& path) {
   if (path != "-") return read_text(context.files, path, kInputBytesMax);
   std::string text;

@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "handler/manifest.h"
 #include "handler/model/config.h"
+#include "handler/model/prefix.h"
 #include "kernels/kind.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/table.h"
@@ -53,6 +54,23 @@ std::vector<TensorRow> tensor_rows(const snapshot::Reader& reader) {
   return rows;
 }
 
+struct PrefixRow {
+  std::string name;
+  std::uint32_t tokens;
+  std::uint64_t bytes;  // of its KV cache
+};
+
+std::vector<PrefixRow> prefix_rows(const snapshot::Reader& reader) {
+  std::vector<PrefixRow> rows;
+  for (const snapshot::Section& section : reader.sections()) {
+    if (section.type != SectionType::kPrefix) continue;
+    const auto head = load_at<model::PrefixHead>(section.bytes, 0);
+    const auto kv = reader.section(SectionType::kPrefixKv, section.name);
+    rows.push_back({std::string(section.name), head ? head->tokens : 0, kv ? kv->size() : 0});
+  }
+  return rows;
+}
+
 json inspect_json(const InspectArguments& arguments, const snapshot::Reader& reader) {
   json all = {{"path", arguments.path},
               {"bytes", reader.file_bytes()},
@@ -72,6 +90,11 @@ json inspect_json(const InspectArguments& arguments, const snapshot::Reader& rea
   if (const auto metadata = reader.section(SectionType::kMetadata)) {
     all["metadata"] = json::parse(as_text(*metadata), nullptr, /*allow_exceptions=*/false);
   }
+  json prefixes = json::array();
+  for (const PrefixRow& row : prefix_rows(reader)) {
+    prefixes.push_back({{"name", row.name}, {"tokens", row.tokens}, {"bytes", row.bytes}});
+  }
+  all["prefixes"] = prefixes;
   json tensors = json::array();
   for (const TensorRow& row : tensor_rows(reader)) {
     tensors.push_back({{"name", row.name},
@@ -118,6 +141,13 @@ void print(const InspectArguments& arguments, const snapshot::Reader& reader, st
                cat(section.offset), cat(section.bytes.size())});
   }
   table.print(out);
+  if (const auto rows = prefix_rows(reader); !rows.empty()) {
+    std::fputc('\n', out);
+    Table prefixes({1, 2});
+    prefixes.add({"prefix", "tokens", "bytes"});
+    for (const PrefixRow& row : rows) prefixes.add({row.name, cat(row.tokens), cat(row.bytes)});
+    prefixes.print(out);
+  }
   if (arguments.tensors) {
     std::fputc('\n', out);
     Table list({2, 3, 4});

@@ -19,10 +19,12 @@ handler::GenerationRequest request_for(const RunArguments& arguments,
     request.prompt = std::move(prompt);
   } else {
     std::vector<text::Message> messages;
-    const std::string system = arguments.system.value_or(manifest.system);
-    if (!system.empty()) messages.push_back({"system", system});
+    if (arguments.system && !arguments.system->empty()) {
+      messages.push_back({"system", *arguments.system});
+    }
     messages.push_back({"user", std::move(prompt)});
-    request.prompt = std::move(messages);
+    request.prompt = arguments.system ? std::move(messages)
+                                      : handler::with_system(std::move(messages), manifest);
   }
   request.max_tokens = arguments.max_tokens == 0 ? manifest.max_tokens : arguments.max_tokens;
   request.sampling = manifest.sampling;
@@ -34,6 +36,7 @@ handler::GenerationRequest request_for(const RunArguments& arguments,
   sampling.seed = arguments.seed.value_or(sampling.seed);
   request.stop = arguments.stop;
   request.enable_thinking = arguments.thinking;
+  request.use_prefix = !arguments.no_prefix;
   return request;
 }
 
@@ -44,10 +47,12 @@ void print_json(const handler::Generation& done, const std::string& text, double
                               {"finish_reason", handler::name_of(done.finish_reason)},
                               {"usage",
                                {{"prompt_tokens", done.usage.prompt_tokens},
-                                {"completion_tokens", done.usage.completion_tokens}}},
+                                {"completion_tokens", done.usage.completion_tokens},
+                                {"cached_tokens", done.usage.cached_tokens}}},
                               {"timings",
                                {{"open_ms", open_seconds * 1e3},
                                 {"tokenise_ms", seconds(done.tokenise) * 1e3},
+                                {"prefix_ms", seconds(done.prefix) * 1e3},
                                 {"prefill_ms", seconds(done.prefill) * 1e3},
                                 {"decode_ms", seconds(done.decode) * 1e3}}}};
   std::fprintf(context.out, "%s\n",
@@ -57,11 +62,16 @@ void print_json(const handler::Generation& done, const std::string& text, double
 void print_summary(const handler::Generation& done, double open_seconds, const Context& context) {
   const double prefill = seconds(done.prefill);
   const double decode = seconds(done.decode);
+  const std::uint32_t computed = done.usage.prompt_tokens - done.usage.cached_tokens;
+  const std::string prefix = done.usage.cached_tokens == 0
+                                 ? ""
+                                 : cat("prefix ", done.usage.cached_tokens, " tokens restored in ",
+                                       milliseconds(seconds(done.prefix)), ", ");
   std::fprintf(
-      context.err, "open %s, prefill %u tokens in %s (%s/s), decode %u tokens in %s (%s/s), %s\n",
-      milliseconds(open_seconds).c_str(), done.usage.prompt_tokens, milliseconds(prefill).c_str(),
-      decimal(done.usage.prompt_tokens / std::max(prefill, 1e-9), 1).c_str(),
-      done.usage.completion_tokens, milliseconds(decode).c_str(),
+      context.err, "open %s, %sprefill %u tokens in %s (%s/s), decode %u tokens in %s (%s/s), %s\n",
+      milliseconds(open_seconds).c_str(), prefix.c_str(), computed, milliseconds(prefill).c_str(),
+      decimal(computed / std::max(prefill, 1e-9), 1).c_str(), done.usage.completion_tokens,
+      milliseconds(decode).c_str(),
       decimal(done.usage.completion_tokens / std::max(decode, 1e-9), 1).c_str(),
       std::string(handler::name_of(done.finish_reason)).c_str());
 }
@@ -80,6 +90,7 @@ Result<Done> run(const RunArguments& arguments, const Context& context) {
   options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
   THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));
   const double open_seconds = seconds(context.clock.now() - begin);
+  warn_of_prefixes(*function, context);
   std::string text;
   const handler::TextSink sink = [&](std::string_view piece) {
     if (arguments.json) {

@@ -50,11 +50,11 @@ Result<std::vector<text::Token>> tokens_for(const ScoreArguments& arguments,
   return tokens;
 }
 
-// Sums what score() prints, position by position.
+// Sums what score() prints, position by position, from position `from` on.
 class Scorer {
  public:
-  Scorer(std::span<const text::Token> tokens, NpyWriter* logits)
-      : tokens_(tokens), logits_(logits), digest_(XXH3_createState()) {
+  Scorer(std::span<const text::Token> tokens, std::size_t from, NpyWriter* logits)
+      : tokens_(tokens), from_(from), logits_(logits), digest_(XXH3_createState()) {
     XXH3_128bits_reset(digest_);
   }
   ~Scorer() { XXH3_freeState(digest_); }
@@ -75,7 +75,8 @@ class Scorer {
   }
 
   double mean_nll() const {
-    return tokens_.size() < 2 ? 0 : nll_ / static_cast<double>(tokens_.size() - 1);
+    const std::size_t predicted = tokens_.size() - from_ - 1;  // the last predicts none of ours
+    return predicted == 0 ? 0 : nll_ / static_cast<double>(predicted);
   }
 
   std::string digest() const {
@@ -92,10 +93,45 @@ class Scorer {
 
  private:
   std::span<const text::Token> tokens_;
+  std::size_t from_;
   NpyWriter* logits_;
   XXH3_state_t* digest_;
   double nll_ = 0;
 };
+
+struct Scored {
+  std::size_t tokens, from;
+  std::uint32_t restored;  // tokens of a prefix
+  double mean_nll;
+  std::string digest;
+  double seconds;
+};
+
+void print(const Scored& scored, const handler::Function& function, bool as_json,
+           const Context& context) {
+  const std::string kernels(function.kernels().name);
+  const double perplexity = std::exp(scored.mean_nll);
+  if (as_json) {
+    const json all = {{"tokens", scored.tokens},
+                      {"from", scored.from},
+                      {"cached_tokens", scored.restored},
+                      {"mean_nll", scored.mean_nll},
+                      {"perplexity", perplexity},
+                      {"digest", scored.digest},
+                      {"kernels", kernels}};
+    std::fprintf(context.out, "%s\n", all.dump(2).c_str());
+    return;
+  }
+  std::fprintf(context.out, "tokens      %zu\n", scored.tokens);
+  if (scored.from > 0) std::fprintf(context.out, "from        %zu\n", scored.from);
+  if (scored.restored > 0) std::fprintf(context.out, "restored    %u\n", scored.restored);
+  std::fprintf(context.out, "mean nll    %s\nperplexity  %s\ndigest      %s\n",
+               decimal(scored.mean_nll, 6).c_str(), decimal(perplexity, 4).c_str(),
+               scored.digest.c_str());
+  const std::size_t computed = scored.tokens - scored.restored;
+  std::fprintf(context.err, "%s tokens/s with %s\n",
+               decimal(static_cast<double>(computed) / scored.seconds, 1).c_str(), kernels.c_str());
+}
 
 }  // namespace
 
@@ -116,40 +152,46 @@ Result<Done> score(const ScoreArguments& arguments, const Context& context) {
   options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
   options.engine.chunk_tokens = arguments.chunk;
   THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));
+  warn_of_prefixes(*function, context);
   THAW_TRY(tokens, tokens_for(arguments, *function, context));
   if (tokens.empty()) return fail(Code::kInvalid, "score: no tokens; give a text that has some");
+  if (arguments.from >= tokens.size()) {
+    return fail(Code::kInvalid, cat("score: --from ", arguments.from, ", the text has ",
+                                    tokens.size(), " tokens; score at least the last"));
+  }
+  const auto session = function->engine().new_session();
+  if (arguments.prefix) {
+    // At least one position is scored, and none that --from wants is skipped.
+    const std::size_t most = arguments.from == 0 ? tokens.size() - 1 : arguments.from;
+    const auto match = function->prefixes().longest(std::span(tokens).first(most));
+    if (match.prefix != nullptr) session->restore(match.prefix->kv, match.tokens);
+  }
+  const std::uint32_t restored = session->position();
+  const std::size_t from = std::max<std::size_t>(arguments.from, restored);
   std::unique_ptr<NpyWriter> logits;
   if (!arguments.logits.empty()) {
-    THAW_TRY(writer, NpyWriter::create(context.files, arguments.logits, tokens.size(),
+    THAW_TRY(writer, NpyWriter::create(context.files, arguments.logits, tokens.size() - from,
                                        function->engine().plan().config.vocabulary));
     logits = std::move(writer);
   }
   const auto begin = context.clock.now();
-  Scorer scorer(tokens, logits.get());
-  const auto session = function->engine().new_session();
-  const model::BatchItem item{session.get(), tokens, model::LogitsWanted::kAll};
-  THAW_TRY_DO(function->engine().forward(
-      std::span(&item, 1), [&](std::size_t, std::size_t index, std::span<const float> row) {
-        return scorer.add(index, row);
-      }));
-  if (logits != nullptr) THAW_TRY_DO(logits->finish());
-  const double seconds = std::chrono::duration<double>(context.clock.now() - begin).count();
-  const double nll = scorer.mean_nll();
-  if (arguments.json) {
-    const json all = {{"tokens", tokens.size()},
-                      {"mean_nll", nll},
-                      {"perplexity", std::exp(nll)},
-                      {"digest", scorer.digest()},
-                      {"kernels", function->kernels().name}};
-    std::fprintf(context.out, "%s\n", all.dump(2).c_str());
-  } else {
-    std::fprintf(context.out, "tokens      %zu\nmean nll    %s\nperplexity  %s\ndigest      %s\n",
-                 tokens.size(), decimal(nll, 6).c_str(), decimal(std::exp(nll), 4).c_str(),
-                 scorer.digest().c_str());
-    std::fprintf(context.err, "%s tokens/s with %s\n",
-                 decimal(static_cast<double>(tokens.size()) / seconds, 1).c_str(),
-                 std::string(function->kernels().name).c_str());
+  Scorer scorer(tokens, from, logits.get());
+  const std::span<const text::Token> all = tokens;
+  for (const model::BatchItem& item :
+       {model::BatchItem{session.get(), all.subspan(restored, from - restored),
+                         model::LogitsWanted::kNone},
+        model::BatchItem{session.get(), all.subspan(from), model::LogitsWanted::kAll}}) {
+    THAW_TRY_DO(function->engine().forward(
+        std::span(&item, 1), [&](std::size_t, std::size_t index, std::span<const float> row) {
+          return scorer.add(from + index, row);
+        }));
   }
+  if (logits != nullptr) THAW_TRY_DO(logits->finish());
+  const Scored scored{
+      tokens.size(),   from,
+      restored,        scorer.mean_nll(),
+      scorer.digest(), std::chrono::duration<double>(context.clock.now() - begin).count()};
+  print(scored, *function, arguments.json, context);
   return Done{};
 }
 

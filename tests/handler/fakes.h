@@ -35,6 +35,7 @@ class FakeGenerator final : public Generator {
     generation.finish_reason = finish_reason;
     generation.usage = usage;
     generation.tokenise = std::chrono::microseconds(120);
+    generation.prefix = std::chrono::microseconds(750);
     generation.prefill = std::chrono::microseconds(4500);
     generation.decode = std::chrono::microseconds(31250);
     std::size_t sent = 0;

@@ -90,7 +90,8 @@ TEST(Manifest, NamesWhatIsWrong) {
       {"[]", "manifest: found an array, wanted an object"},
       {R"({"nmae":"x"})",
        "manifest 'nmae': found an unknown field, wanted $schema, name, task, "
-       "system, invoke_mode, defaults, limits, events"},
+       "system, prefixes, invoke_mode, defaults, limits, "
+       "events"},
       {R"({"name":7})", "manifest 'name': found a number, wanted a string"},
       {R"({"name":""})", "manifest 'name': wanted 1 to 128 bytes of printable UTF-8"},
       {R"({"name":"a\nb"})", "manifest 'name': wanted 1 to 128 bytes of printable UTF-8"},

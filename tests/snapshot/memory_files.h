@@ -1,10 +1,12 @@
 // A file system in memory for tests and fuzzers: files by path, no directories of their own. Each
-// map is a copy of exactly the file's size, so that the address sanitizer sees every read past it.
+// map is a copy of exactly the file's size, so that the address sanitizer sees every read past it,
+// aligned to pages as a file's map is.
 #pragma once
 
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,14 +62,19 @@ class MemoryFiles final : public Files {
 
   class Copy final : public Mapping {
    public:
-    explicit Copy(const Blob& blob) : size_(blob.size()), bytes_(new std::byte[size_]) {
-      std::copy(blob.begin(), blob.end(), bytes_.get());
+    explicit Copy(const Blob& blob)
+        : size_(blob.size()), bytes_(static_cast<std::byte*>(::operator new(size_, kPage))) {
+      std::copy(blob.begin(), blob.end(), bytes_);
     }
-    Bytes bytes() const override { return {bytes_.get(), size_}; }
+    ~Copy() override { ::operator delete(bytes_, kPage); }
+    Copy(const Copy&) = delete;
+    Copy& operator=(const Copy&) = delete;
+    Bytes bytes() const override { return {bytes_, size_}; }
 
    private:
+    static constexpr std::align_val_t kPage{4096};
     std::size_t size_;
-    std::unique_ptr<std::byte[]> bytes_;
+    std::byte* bytes_;
   };
 
   class Reading final : public ReadFile {
@@ -102,6 +109,9 @@ class MemoryFiles final : public Files {
       return Done{};
     }
     std::uint64_t size() const override { return blob_.size(); }
+    Result<std::unique_ptr<Mapping>> map() const override {
+      return std::unique_ptr<Mapping>(new Copy(blob_));
+    }
     Result<Done> commit() override {
       files_.files[path_] = std::move(blob_);
       return Done{};
