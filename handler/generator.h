@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -23,9 +24,12 @@ struct GenerationRequest {
   std::vector<std::string> stop;
   std::optional<bool> enable_thinking;
   std::optional<Clock::Monotonic> deadline;  // generation ends before it
-  std::uint32_t top_logprobs = 0;
-  bool logprobs = false;
-  bool use_prefix = true;  // false: computes what a stored prefix would give
+  bool logprobs = false;                     // a score with each token
+  std::uint32_t top_logprobs = 0;            // and those of as many of the likeliest tokens
+  bool use_prefix = true;                    // false: computes what a stored prefix would give
+  // Asked between steps, so that a caller who went away ends a long prefill, too; false: cancel.
+  // May be empty.
+  std::function<bool()> wanted;
 };
 
 enum class FinishReason : unsigned char { kStop, kLength, kDeadline, kCancelled };
@@ -34,7 +38,8 @@ std::string_view name_of(FinishReason reason);  // "stop", "length", "deadline",
 struct Usage {
   std::uint32_t prompt_tokens = 0;
   std::uint32_t completion_tokens = 0;
-  std::uint32_t cached_tokens = 0;  // of the prompt, restored from a prefix
+  std::uint32_t cached_tokens = 0;     // of the prompt, restored from a prefix
+  std::uint32_t reasoning_tokens = 0;  // of the completion, thinking
 };
 
 struct Generation {
@@ -44,8 +49,29 @@ struct Generation {
   std::chrono::nanoseconds tokenise{}, prefix{}, prefill{}, decode{};
 };
 
-// Called with each run of finished text, in order; returns false to cancel.
-using TextSink = std::function<bool(std::string_view text)>;
+// How likely the model found a token: the logarithm of its share, before biases, penalties and the
+// temperature.
+struct TokenScore {
+  std::string_view bytes;  // what the token stands for; lives as long as the generator
+  double logprob = 0;
+};
+
+struct ScoredToken {
+  TokenScore chosen;
+  std::vector<TokenScore> top;  // the likeliest, those first
+};
+
+// A run of finished text. Views are valid during the call.
+struct TextPiece {
+  std::string_view text;
+  bool reasoning = false;  // what a thinking model says to itself, apart from its answer
+  std::span<const ScoredToken> tokens = {};  // whose text begins in this piece, where wanted
+
+  operator std::string_view() const { return text; }
+};
+
+// Called with each piece, in order; returns false to cancel.
+using TextSink = std::function<bool(const TextPiece& piece)>;
 
 // Thread-safe or not as the implementation says.
 class Generator {

@@ -19,6 +19,8 @@ constexpr std::string_view kHandled =
     "this function answers {\"prompt\"} or {\"messages\"}, HTTP events (API Gateway, Function URL, "
     "ALB, Function Compute) and SQS";
 
+constexpr const char* kOutOfMemory = "event: memory ran out; send less, or allow more memory";
+
 Outcome failed(std::string type, std::string message) {
   Outcome outcome;
   outcome.error = InvocationError{std::move(type), std::move(message)};
@@ -162,8 +164,9 @@ Outcome refuse(const Value& event) {
                     "; ", kHandled));
 }
 
+// `source`: told what the event turned out to be.
 Outcome dispatch(const Service& service, std::string_view event, const InvocationContext& context,
-                 Responder& responder) {
+                 Responder& responder, std::string_view& source) {
   if (event.size() > unread_limit(service.manifest)) {
     return too_large(event.size(), service.manifest.event_bytes_max);
   }
@@ -171,6 +174,7 @@ Outcome dispatch(const Service& service, std::string_view event, const Invocatio
   if (!document) return invalid(cat("event: ", document.error().message));
   const Value root = document->root();
   if (const event::Adapter* adapter = event::find_adapter(root)) {
+    source = adapter->source;
     return adapter->http != nullptr
                ? answer_http_event(service, *adapter->http, root, context, responder)
                : answer_batch(service, *adapter->batch, root, context);
@@ -180,21 +184,63 @@ Outcome dispatch(const Service& service, std::string_view event, const Invocatio
   if (event.size() > service.manifest.event_bytes_max) {
     return too_large(event.size(), service.manifest.event_bytes_max);
   }
+  source = "direct";
   return answer_direct(service, root, context, responder);
 }
 
+// Counts an invocation from its begin to its end, however it ends.
+class Counted {
+ public:
+  explicit Counted(Metrics& metrics) : metrics_(metrics) { metrics_.invocation_began(); }
+  ~Counted() { metrics_.invocation_ended(source_, failed_); }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  void end(std::string_view source, bool failed) {
+    source_ = source;
+    failed_ = failed;
+  }
+
+ private:
+  Metrics& metrics_;
+  std::string_view source_ = "unknown";
+  bool failed_ = true;
+};
+
 }  // namespace
 
-Handler::Handler(Generator& generator, const Manifest& manifest, Clock& clock)
-    : generator_(generator), manifest_(manifest), clock_(clock) {}
+Handler::Handler(Generator& generator, const Manifest& manifest, Clock& clock, const Gate* gate)
+    : generator_(generator),
+      manifest_(manifest),
+      clock_(clock),
+      gate_(gate == nullptr ? always_open_ : *gate) {}
 
 Outcome Handler::handle(std::string_view event, const InvocationContext& context,
                         Responder& responder) {
   // The one thing that may throw is memory that has run out; the invocation fails, not the process.
   try {
-    return dispatch(Service{generator_, manifest_, clock_}, event, context, responder);
+    Counted counted(metrics_);
+    const Service service{generator_, manifest_, clock_, gate_, metrics_};
+    std::string_view source = "unknown";
+    Outcome outcome = dispatch(service, event, context, responder, source);
+    counted.end(source, outcome.error.has_value());
+    return outcome;
   } catch (const std::exception&) {
-    return failed("Function.OutOfMemory", "event: memory ran out; send less, or allow more memory");
+    return failed("Function.OutOfMemory", kOutOfMemory);
+  }
+}
+
+HttpOutcome Handler::handle_http(const event::HttpRequest& request,
+                                 const InvocationContext& context, Responder& responder) {
+  try {
+    Counted counted(metrics_);
+    const Service service{generator_, manifest_, clock_, gate_, metrics_};
+    HttpOutcome outcome = answer_http(service, request, context, responder);
+    counted.end("http", outcome.error.has_value());
+    return outcome;
+  } catch (const std::exception&) {
+    HttpOutcome outcome;
+    outcome.response = error_response(api_error(fail(Code::kIo, kOutOfMemory)), context.request_id);
+    return outcome;
   }
 }
 

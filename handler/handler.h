@@ -11,6 +11,8 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "handler/event/http_message.h"
+#include "handler/gate.h"
 #include "handler/generator.h"
 #include "handler/manifest.h"
 
@@ -43,6 +45,9 @@ class Responder {
   virtual Result<Done> begin(const StreamHead& head) = 0;
   // Errors: kIo, kCancelled: whoever asked went away.
   virtual Result<Done> write(std::string_view bytes) = 0;
+  // False once whoever asked is known to be gone: the generation then ends within a step. Asked at
+  // every step, so it must be cheap.
+  virtual bool alive() { return true; }
 };
 
 // A failed invocation, as platforms report it.
@@ -60,17 +65,36 @@ struct Outcome {
   Usage usage;                           // summed over a batch
 };
 
-// Answers invocations with one generator. One invocation at a time.
+// The answer to a plain HTTP request.
+struct HttpOutcome {
+  bool streamed = false;  // the answer went to the responder; `response` is empty
+  event::HttpResponse response;
+  std::optional<InvocationError> error;  // a stream that broke off, as platforms count it
+  Usage usage;
+};
+
+// Answers invocations with one generator. One invocation at a time. What it is given outlives it.
 class Handler {
  public:
-  Handler(Generator& generator, const Manifest& manifest, Clock& clock);
-  // Never fails: what goes wrong is in the Outcome.
+  // `gate`: null where the loop has nothing to say: always ready.
+  Handler(Generator& generator, const Manifest& manifest, Clock& clock, const Gate* gate = nullptr);
+  // One event. Never fails: what goes wrong is in the Outcome.
   Outcome handle(std::string_view event, const InvocationContext& context, Responder& responder);
+  // One request of a client that a loop serves itself. Never fails either.
+  HttpOutcome handle_http(const event::HttpRequest& request, const InvocationContext& context,
+                          Responder& responder);
+  Metrics& metrics() { return metrics_; }
 
  private:
   Generator& generator_;
   const Manifest& manifest_;
   Clock& clock_;
+  const Gate always_open_;
+  const Gate& gate_;
+  Metrics metrics_;
 };
+
+// What a loop answers where it cannot take a request now: 503 with Retry-After and retry-after-ms.
+event::HttpResponse closed_response(const Closed& closed, std::string_view request_id);
 
 }  // namespace thaw::handler

@@ -13,7 +13,7 @@ namespace {
 using event::HttpRequest;
 using event::HttpResponse;
 
-enum class Action : unsigned char { kGenerate, kModels, kModel, kHealth };
+enum class Action : unsigned char { kGenerate, kModels, kModel, kHealth, kReady, kMetrics };
 
 struct Route {
   std::string_view path;
@@ -27,6 +27,8 @@ constexpr Route kRoutes[] = {
     {"/predict", Action::kGenerate, Shape::kDirect},
     {"/v1/models", Action::kModels},
     {"/healthz", Action::kHealth},
+    {"/readyz", Action::kReady},
+    {"/metrics", Action::kMetrics},
 };
 constexpr std::string_view kModelPrefix = "/v1/models/";
 
@@ -71,6 +73,19 @@ HttpOutcome responded(HttpResponse response) {
   return outcome;
 }
 
+ApiError closed_error(const Closed& closed) {
+  ApiError error = refused(503, closed.code, std::string(closed.message));
+  error.type = "server_error";
+  return error;
+}
+
+void add_retry_after(HttpResponse& response, std::chrono::milliseconds wait) {
+  // Whole seconds are all that the standard's header has; never less than asked for.
+  const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait);
+  response.headers.emplace_back("retry-after", cat(seconds.count()));
+  response.headers.emplace_back("retry-after-ms", cat(wait.count()));
+}
+
 void write_model(json::Writer& writer, const Service& service) {
   const auto since_epoch = service.clock.wall_now().time_since_epoch();
   writer.begin_object()
@@ -84,19 +99,32 @@ void write_model(json::Writer& writer, const Service& service) {
 HttpResponse describe(const Service& service, const Match& matched, std::string_view request_id) {
   std::string body;
   json::Writer writer(body);
-  if (matched.route.action == Action::kHealth) {
-    writer.begin_object().field("status", "ok").end_object();
-  } else if (matched.route.action == Action::kModels) {
-    writer.begin_object().field("object", "list").key("data").begin_array();
-    write_model(writer, service);
-    writer.end_array().end_object();
-  } else if (matched.rest == service.generator.model_name()) {
-    write_model(writer, service);
-  } else {
-    return error_response(refused(404, "model_not_found",
-                                  "model: not the one that this function serves; GET /v1/models "
-                                  "names it"),
-                          request_id);
+  switch (matched.route.action) {
+    case Action::kReady:
+      if (const auto closed = service.gate.closed()) return closed_response(*closed, request_id);
+      writer.begin_object().field("status", "ready").end_object();
+      break;
+    case Action::kModels:
+      writer.begin_object().field("object", "list").key("data").begin_array();
+      write_model(writer, service);
+      writer.end_array().end_object();
+      break;
+    case Action::kModel:
+      if (matched.rest != service.generator.model_name()) {
+        return error_response(refused(404, "model_not_found",
+                                      "model: not the one that this function serves; GET "
+                                      "/v1/models names it"),
+                              request_id);
+      }
+      write_model(writer, service);
+      break;
+    case Action::kMetrics: {
+      HttpResponse response =
+          json_response(200, service.metrics.text(service.gate.gauges()), request_id);
+      response.headers.front().second = "text/plain; version=0.0.4; charset=utf-8";
+      return response;
+    }
+    default: writer.begin_object().field("status", "ok").end_object();
   }
   return json_response(200, std::move(body), request_id);
 }
@@ -160,6 +188,9 @@ StreamHead stream_head(Shape shape, std::string_view request_id) {
 
 HttpOutcome generate(const Service& service, Shape shape, const HttpRequest& request,
                      const InvocationContext& context, Responder& responder) {
+  if (const std::optional<Closed> closed = service.gate.closed()) {
+    return responded(closed_response(*closed, context.request_id));
+  }
   if (const std::optional<ApiError> error = refuse_body(request, service.manifest)) {
     return responded(error_response(*error, context.request_id));
   }
@@ -201,21 +232,21 @@ HttpOutcome generate(const Service& service, Shape shape, const HttpRequest& req
 
 HttpResponse error_response(const ApiError& error, std::string_view request_id) {
   HttpResponse response = json_response(error.status, error_body(error), request_id);
-  if (error.status == 503) response.headers.emplace_back("retry-after", "1");
+  if (error.status == 503) add_retry_after(response, std::chrono::seconds(1));
   return response;
 }
 
-HttpOutcome answer_http(const Service& service, const HttpRequest& request,
-                        const InvocationContext& context, Responder& responder) {
-  const std::optional<Match> matched = match(request);
-  if (!matched) {
-    return responded(error_response(
-        refused(404, "unknown_url",
-                "path: not one of this function's, which are POST /v1/chat/completions, POST "
-                "/v1/completions, POST /predict, GET /v1/models, GET /healthz"),
-        context.request_id));
-  }
-  const bool generates = matched->route.action == Action::kGenerate;
+HttpResponse closed_response(const Closed& closed, std::string_view request_id) {
+  HttpResponse response = json_response(503, error_body(closed_error(closed)), request_id);
+  add_retry_after(response, closed.retry_after);
+  return response;
+}
+
+namespace {
+
+HttpOutcome answer_route(const Service& service, const Match& matched, const HttpRequest& request,
+                         const InvocationContext& context, Responder& responder) {
+  const bool generates = matched.route.action == Action::kGenerate;
   const std::string_view allow = generates ? "POST, OPTIONS" : "GET, HEAD, OPTIONS";
   if (request.method == "OPTIONS") {
     HttpResponse response = json_response(204, "", context.request_id);
@@ -223,10 +254,10 @@ HttpOutcome answer_http(const Service& service, const HttpRequest& request,
     return responded(std::move(response));
   }
   if (generates && request.method == "POST") {
-    return generate(service, matched->route.shape, request, context, responder);
+    return generate(service, matched.route.shape, request, context, responder);
   }
   if (!generates && (request.method == "GET" || request.method == "HEAD")) {
-    HttpResponse response = describe(service, *matched, context.request_id);
+    HttpResponse response = describe(service, matched, context.request_id);
     if (request.method == "HEAD") response.body.clear();
     return responded(std::move(response));
   }
@@ -235,6 +266,27 @@ HttpOutcome answer_http(const Service& service, const HttpRequest& request,
       context.request_id);
   response.headers.emplace_back("allow", allow);
   return responded(std::move(response));
+}
+
+}  // namespace
+
+HttpOutcome answer_http(const Service& service, const HttpRequest& request,
+                        const InvocationContext& context, Responder& responder) {
+  const std::optional<Match> matched = match(request);
+  HttpOutcome outcome =
+      matched ? answer_route(service, *matched, request, context, responder)
+              : responded(error_response(
+                    refused(404, "unknown_url",
+                            "path: not one of this function's, which are POST "
+                            "/v1/chat/completions, POST /v1/completions, POST /predict, GET "
+                            "/v1/models, GET /healthz, GET /readyz, GET /metrics"),
+                    context.request_id));
+  // Scrapers' and probes' own requests would drown the rest.
+  if (!matched || matched->route.action == Action::kGenerate) {
+    const int status = outcome.streamed ? 200 : outcome.response.status;
+    service.metrics.http_answered(matched ? matched->route.path : "other", status);
+  }
+  return outcome;
 }
 
 }  // namespace thaw::handler

@@ -1,5 +1,6 @@
-// The function as an HTTP service: POST /predict, OpenAI's /v1 paths, GET /healthz. Knows requests
-// and answers of HTTP, not what carried them: event adapters and plain HTTP servers use the same.
+// The function as an HTTP service: POST /predict, OpenAI's /v1 paths, health, readiness, metrics.
+// Knows requests and answers of HTTP, not what carried them: event adapters and HTTP servers use
+// the same.
 #pragma once
 
 #include <optional>
@@ -9,13 +10,6 @@
 #include "handler/run.h"
 
 namespace thaw::handler {
-
-struct HttpOutcome {
-  bool streamed = false;  // the answer went to the responder; `response` is empty
-  event::HttpResponse response;
-  std::optional<InvocationError> error;  // a stream that broke off, as platforms count it
-  Usage usage;
-};
 
 // Every mistake of the client's, and every failure before the first byte, is a response.
 HttpOutcome answer_http(const Service& service, const event::HttpRequest& request,

@@ -6,12 +6,15 @@
 
 #include "base/check.h"
 #include "base/str.h"
+#include "handler/emitter.h"
 
 namespace thaw::handler {
 namespace {
 
 // Left between the last token and the deadline, for what comes after it: encoding and sending.
 constexpr std::chrono::milliseconds kDeadlineMargin{20};
+
+bool is_wanted(const GenerationRequest& request) { return !request.wanted || request.wanted(); }
 
 bool all_finite(std::span<const float> logits) {
   // x - x is 0 for finite numbers and NaN for the others; the sum keeps a NaN.
@@ -132,6 +135,11 @@ Result<Done> ModelGenerator::prefill(const GenerationRequest& request, Run& run)
       run.out.finish_reason = FinishReason::kDeadline;
       break;
     }
+    if (!is_wanted(request)) {
+      run.ended = true;
+      run.out.finish_reason = FinishReason::kCancelled;
+      break;
+    }
     const auto before = clock_.now();
     const std::size_t count = std::min(chunk, run.prompt.size() - at);
     const bool last = at + count == run.prompt.size();
@@ -148,14 +156,16 @@ Result<Done> ModelGenerator::decode(const GenerationRequest& request, const Text
                                     Run& run) {
   const auto begin = clock_.now();
   text::Sampler sampler(request.sampling, run.prompt, run.logits.size());
-  text::Detokenizer detokenizer(tokenizer_);
-  text::StopFinder stops(request.stop);
+  Emitter emitter(tokenizer_, run.prompt, request, sink);
   Generation& out = run.out;
   out.finish_reason = FinishReason::kLength;
-  const auto send = [&](const std::string& piece) { return piece.empty() || sink(piece); };
   while (out.tokens.size() < run.tokens_max) {
     if (too_late(request, token_time_)) {
       out.finish_reason = FinishReason::kDeadline;
+      break;
+    }
+    if (!is_wanted(request)) {
+      out.finish_reason = FinishReason::kCancelled;
       break;
     }
     const auto before = clock_.now();
@@ -165,11 +175,11 @@ Result<Done> ModelGenerator::decode(const GenerationRequest& request, const Text
       break;
     }
     out.tokens.push_back(token);
-    if (!send(stops.push(detokenizer.push(token)))) {
+    if (!emitter.push(token, run.logits)) {
       out.finish_reason = FinishReason::kCancelled;
       break;
     }
-    if (stops.stopped()) {
+    if (emitter.stopped()) {
       out.finish_reason = FinishReason::kStop;
       break;
     }
@@ -180,11 +190,10 @@ Result<Done> ModelGenerator::decode(const GenerationRequest& request, const Text
     // Follows slow steps at once and forgets them slowly.
     token_time_ = std::max(clock_.now() - before, token_time_ * 15 / 16);
   }
-  if (out.finish_reason != FinishReason::kCancelled && !stops.stopped()) {
-    if (!send(stops.push(detokenizer.finish()) + stops.finish())) {
-      out.finish_reason = FinishReason::kCancelled;
-    }
+  if (out.finish_reason != FinishReason::kCancelled && !emitter.finish()) {
+    out.finish_reason = FinishReason::kCancelled;
   }
+  out.usage.reasoning_tokens = emitter.reasoning_tokens();
   out.decode = clock_.now() - begin;
   return Done{};
 }

@@ -201,18 +201,15 @@ void refuse_unsupported(Fields& fields) {
     std::string_view name;
     std::uint64_t most;
   };
-  for (const Limit& limit : {Limit{"n", 1}, Limit{"best_of", 1}, Limit{"top_logprobs", 0}}) {
+  for (const Limit& limit : {Limit{"n", 1}, Limit{"best_of", 1}}) {
     const std::optional<std::uint64_t> number =
         fields.integer(limit.name, 0, std::numeric_limits<std::uint32_t>::max());
     if (number && *number > limit.most) {
       fields.unsupported(limit.name, cat("more than ", limit.most, " is not supported"));
     }
   }
-  for (const std::string_view name : {"echo", "logprobs"}) {
-    const Value value = fields.any(name);
-    if (!value.is_nothing() && (value.type() != Type::kBool || value.is_true())) {
-      fields.unsupported(name, "not supported; leave it out");
-    }
+  if (fields.boolean("echo").value_or(false)) {
+    fields.unsupported("echo", "not supported; leave it out");
   }
   for (const std::string_view name : {"tools", "functions", "audio", "web_search_options"}) {
     if (is_asked_for(fields.any(name))) fields.unsupported(name, "not supported; leave it out");
@@ -237,17 +234,36 @@ void refuse_unsupported(Fields& fields) {
   }
 }
 
+// Chat says whether and how many (logprobs, top_logprobs); completions say how many at once. A
+// completion that asks for none still gets those of the chosen tokens.
+void read_logprobs(Fields& fields, Shape shape, GenerationRequest& request) {
+  if (shape == Shape::kCompletion && fields.any("logprobs").type() != Type::kBool) {
+    const auto count = fields.integer("logprobs", 0, kTopLogprobsMax);
+    request.logprobs = count.has_value();
+    request.top_logprobs = static_cast<std::uint32_t>(count.value_or(0));
+    return;
+  }
+  request.logprobs = fields.boolean("logprobs").value_or(false);
+  const auto top = fields.integer("top_logprobs", 0, kTopLogprobsMax);
+  request.top_logprobs = static_cast<std::uint32_t>(top.value_or(0));
+  if (request.top_logprobs > 0 && !request.logprobs) {
+    fields.wrong("top_logprobs", "it without 'logprobs'", "'logprobs': true beside it");
+  }
+}
+
 void read_thinking(Fields& fields, std::optional<bool>& enable_thinking) {
   if (const std::optional<bool> enabled = fields.boolean("enable_thinking")) {
     enable_thinking = enabled;
   }
   if (const Value arguments = fields.object("chat_template_kwargs")) {
-    const Value enabled = arguments["enable_thinking"];
-    if (enabled.type() == Type::kBool) {
-      enable_thinking = enabled.is_true();
-    } else if (!enabled.is_nothing()) {
-      fields.wrong("chat_template_kwargs.enable_thinking", json::name_of(enabled.type()),
-                   "true or false");
+    for (const std::string_view name : {"enable_thinking", "thinking"}) {  // Qwen's and DeepSeek's
+      const Value enabled = arguments[name];
+      if (enabled.type() == Type::kBool) {
+        enable_thinking = enabled.is_true();
+      } else if (!enabled.is_nothing()) {
+        fields.wrong(cat("chat_template_kwargs.", name), json::name_of(enabled.type()),
+                     "true or false");
+      }
     }
   }
   if (const Value thinking = fields.object("thinking"); thinking.is_object()) {  // DeepSeek's
@@ -326,6 +342,7 @@ std::variant<Request, FieldError> read_request(Shape shape, const Value& body,
   read_sampling(fields, request.generation.sampling, seeded);
   read_stop(fields, request.generation.stop);
   read_stream(fields, request);
+  read_logprobs(fields, shape, request.generation);
   read_thinking(fields, request.generation.enable_thinking);
   for (const std::string_view name : {"model", "user"}) (void)fields.text(name);
   refuse_unsupported(fields);

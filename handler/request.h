@@ -26,10 +26,11 @@ struct Request {
   bool include_usage = false;  // stream_options.include_usage
 };
 
-inline constexpr std::size_t kMessagesMax = 4096;   // more than any context holds
-inline constexpr std::size_t kStopsMax = 16;        // DeepSeek's limit; OpenAI's is 4
-inline constexpr std::size_t kStopBytesMax = 1024;  // of one stop string
-inline constexpr std::size_t kLogitBiasMax = 1024;  // entries; OpenAI's limit is 300
+inline constexpr std::size_t kMessagesMax = 4096;     // more than any context holds
+inline constexpr std::size_t kStopsMax = 16;          // DeepSeek's limit; OpenAI's is 4
+inline constexpr std::size_t kStopBytesMax = 1024;    // of one stop string
+inline constexpr std::size_t kLogitBiasMax = 1024;    // entries; OpenAI's limit is 300
+inline constexpr std::uint64_t kTopLogprobsMax = 20;  // of a token; OpenAI's limit in chats
 
 // Reads a request and fills in the manifest's defaults. `seed` is used where neither the request
 // nor the manifest gives one.

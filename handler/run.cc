@@ -13,21 +13,37 @@ constexpr int kMarginShare = 10;  // of the time that is left, where the time is
 class Sink {
  public:
   Sink(const AnswerHead& head, Delivery delivery, const StreamHead& stream_head,
-       Responder& responder)
-      : head_(head), delivery_(delivery), stream_head_(stream_head), responder_(responder) {}
+       Responder& responder, const Clock& clock)
+      : head_(head),
+        delivery_(delivery),
+        stream_head_(stream_head),
+        responder_(responder),
+        clock_(clock),
+        begin_(clock.now()),
+        last_sent_(begin_) {}
 
   // False: stop, whoever asked is gone or the answer is too long.
-  bool text(std::string_view piece) {
-    if (piece.empty()) return true;
-    if (delivery_ != Delivery::kWhole) {
-      const std::string part = stream_text(head_, piece);
-      const bool fits =
-          delivery_ == Delivery::kStream || ran_.body.size() + part.size() <= kAnswerBytesMax;
-      return fits ? put(part) : full();
+  bool text(const TextPiece& piece) {
+    if (piece.text.empty() && piece.tokens.empty()) return true;
+    if (first_text_.count() == 0) first_text_ = clock_.now() - begin_;
+    if (delivery_ == Delivery::kWhole) return keep_for_later(piece);
+    const std::string part = stream_text(head_, piece, text_offset_);
+    text_offset_ += characters_of(piece.tokens);
+    const bool fits =
+        delivery_ == Delivery::kStream || ran_.body.size() + part.size() <= kAnswerBytesMax;
+    return fits ? put(part) : full();
+  }
+
+  // Between steps. False: whoever asked is gone.
+  bool wanted() {
+    if (lost_) return false;
+    if (!responder_.alive()) {
+      lost_ = true;
+      return false;
     }
-    if (ran_.body.size() + piece.size() > kAnswerBytesMax) return full();
-    ran_.body += piece;
-    return true;
+    const std::string_view comment = stream_keep_alive(head_);
+    if (delivery_ != Delivery::kStream || comment.empty()) return true;
+    return clock_.now() - last_sent_ < kKeepAliveEvery || put(comment);
   }
 
   Ran end(Generation generation) && {
@@ -35,7 +51,7 @@ class Sink {
     ran_.finish_reason = generation.finish_reason;
     ran_.usage = generation.usage;
     if (delivery_ == Delivery::kWhole) {
-      ran_.body = whole_answer(head_, ran_.body, generation);
+      ran_.body = whole_answer(head_, answer_, generation);
     } else if (!lost_) {
       put(stream_end(head_, generation));
     }
@@ -45,10 +61,12 @@ class Sink {
   Ran fail(const ApiError& error) && {
     // Once text has gone out, or was laid up to go, the stream itself says how it ended.
     if (begun_ && !lost_) put(stream_error(head_, error));
-    if (delivery_ == Delivery::kWhole || !begun_) ran_.body.clear();
+    if (!begun_) ran_.body.clear();
     ran_.error = error;
     return std::move(ran_);
   }
+
+  GenerationTimes times() const { return {first_text_, clock_.now() - begin_}; }
 
  private:
   bool full() {
@@ -56,20 +74,28 @@ class Sink {
     return false;
   }
 
+  bool keep_for_later(const TextPiece& piece) {
+    const std::size_t bytes = answer_.text.size() + answer_.reasoning.size() + piece.text.size();
+    if (bytes > kAnswerBytesMax || answer_.tokens.size() + piece.tokens.size() > kScoredTokensMax) {
+      return full();
+    }
+    (piece.reasoning ? answer_.reasoning : answer_.text) += piece.text;
+    answer_.tokens.insert(answer_.tokens.end(), piece.tokens.begin(), piece.tokens.end());
+    return true;
+  }
+
   bool put(std::string_view bytes) {
     if (lost_) return false;
     if (!begun_) {
       begun_ = true;
-      return begin() && put(with_begin(bytes));
+      return begin() && put(stream_begin(head_) + std::string(bytes));
     }
-    if (delivery_ == Delivery::kStream) return keep(responder_.write(bytes));
+    if (delivery_ == Delivery::kStream) {
+      last_sent_ = clock_.now();
+      return keep(responder_.write(bytes));
+    }
     ran_.body += bytes;
     return true;
-  }
-
-  std::string with_begin(std::string_view bytes) const {
-    std::string first = stream_begin(head_);
-    return first += bytes;
   }
 
   bool begin() {
@@ -90,6 +116,12 @@ class Sink {
   const Delivery delivery_;
   const StreamHead& stream_head_;
   Responder& responder_;
+  const Clock& clock_;
+  const Clock::Monotonic begin_;
+  Clock::Monotonic last_sent_;
+  std::chrono::nanoseconds first_text_{0};
+  std::size_t text_offset_ = 0;
+  AnswerText answer_;
   bool begun_ = false;
   bool lost_ = false;
   bool full_ = false;
@@ -98,12 +130,18 @@ class Sink {
 
 }  // namespace
 
-Ran run(const Service& service, const Request& request, const AnswerHead& head, Delivery delivery,
+Ran run(const Service& service, Request& request, const AnswerHead& head, Delivery delivery,
         const StreamHead& stream_head, Responder& responder) {
-  Sink sink(head, delivery, stream_head, responder);
+  Sink sink(head, delivery, stream_head, responder, service.clock);
+  request.generation.wanted = [&] { return sink.wanted(); };
   Result<Generation> generation = service.generator.generate(
-      request.generation, [&](std::string_view text) { return sink.text(text); });
-  if (!generation) return std::move(sink).fail(api_error(generation.error()));
+      request.generation, [&](const TextPiece& piece) { return sink.text(piece); });
+  request.generation.wanted = nullptr;
+  if (!generation) {
+    service.metrics.generation_failed(generation.error().code);
+    return std::move(sink).fail(api_error(generation.error()));
+  }
+  service.metrics.generated(*generation, sink.times());
   return std::move(sink).end(std::move(*generation));
 }
 
@@ -117,9 +155,12 @@ std::optional<Clock::Monotonic> generation_deadline(const InvocationContext& con
 AnswerHead answer_head(const Service& service, Shape shape, const Request& request,
                        const InvocationContext& context) {
   const auto since_epoch = service.clock.wall_now().time_since_epoch();
-  return {shape, context.request_id, service.generator.model_name(),
+  return {shape,
+          context.request_id,
+          service.generator.model_name(),
           std::chrono::duration_cast<std::chrono::seconds>(since_epoch).count(),
-          request.include_usage};
+          request.include_usage,
+          request.generation.logprobs};
 }
 
 InvocationError invocation_error(const ApiError& error) {

@@ -8,8 +8,10 @@
 
 #include "base/clock.h"
 #include "handler/answer.h"
+#include "handler/gate.h"
 #include "handler/generator.h"
 #include "handler/handler.h"
+#include "handler/metrics.h"
 #include "handler/request.h"
 
 namespace thaw::handler {
@@ -19,6 +21,8 @@ struct Service {
   Generator& generator;
   const Manifest& manifest;
   Clock& clock;
+  const Gate& gate;
+  Metrics& metrics;
 };
 
 enum class Delivery : unsigned char {
@@ -28,6 +32,12 @@ enum class Delivery : unsigned char {
 };
 
 inline constexpr std::size_t kAnswerBytesMax = 4u << 20;  // of text held back; Lambda takes 6 MB
+// Of scores held back with a whole answer; one with 20 alternatives is a kilobyte and a half.
+inline constexpr std::size_t kScoredTokensMax = 65536;
+
+// A stream that has sent nothing for this long sends a comment, which may be its begin. Less than
+// half of the shortest idle limit on the way (30 s at an API Gateway's edge).
+inline constexpr std::chrono::seconds kKeepAliveEvery{10};
 
 struct Ran {
   bool streamed = false;          // something went to the responder
@@ -37,7 +47,8 @@ struct Ran {
   Usage usage;
 };
 
-Ran run(const Service& service, const Request& request, const AnswerHead& head, Delivery delivery,
+// `request` is whole again afterwards.
+Ran run(const Service& service, Request& request, const AnswerHead& head, Delivery delivery,
         const StreamHead& stream_head, Responder& responder);
 
 // When generation must end so that the answer still gets out before the platform's deadline.

@@ -20,7 +20,7 @@ class Echo final : public Generator {
     THAW_CHECK(request.sampling.temperature >= 0 && request.sampling.temperature <= 2);
     const auto say = [&](std::string_view piece) {
       const std::size_t half = piece.size() / 2;  // may cut a character in two
-      return sink(piece.substr(0, half)) && sink(piece.substr(half));
+      return sink({piece.substr(0, half)}) && sink({piece.substr(half)});
     };
     bool wanted = true;
     if (const auto* prompt = std::get_if<std::string>(&request.prompt)) {

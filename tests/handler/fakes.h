@@ -20,10 +20,13 @@ class FakeGenerator final : public Generator {
  public:
   std::vector<std::string> pieces = {"Hello", ", ", "world"};
   FinishReason finish_reason = FinishReason::kStop;
-  Usage usage = {7, 3, 2};
+  Usage usage = {7, 3, 2, 0};
   std::optional<Error> error;          // instead of an answer
   std::size_t error_after_pieces = 0;  // how many pieces come before it
   std::function<void(const GenerationRequest&)> on_generate;
+  std::function<void(std::size_t piece)> before_piece;
+  std::size_t reasoning_pieces = 0;              // how many of the first are thought
+  std::vector<std::vector<ScoredToken>> scores;  // of each piece, where asked for
 
   std::vector<GenerationRequest> requests;
   std::size_t pieces_taken = 0;
@@ -41,8 +44,15 @@ class FakeGenerator final : public Generator {
     std::size_t sent = 0;
     for (const std::string& piece : pieces) {
       if (error && sent == error_after_pieces) return *error;
+      if (before_piece) before_piece(sent);
+      if (request.wanted && !request.wanted()) {
+        generation.finish_reason = FinishReason::kCancelled;
+        return generation;
+      }
       ++pieces_taken;
-      if (!sink(piece)) {
+      const bool thought = sent < reasoning_pieces;
+      const bool scored = request.logprobs && sent < scores.size();
+      if (!sink({piece, thought, scored ? scores[sent] : std::vector<ScoredToken>{}})) {
         generation.finish_reason = FinishReason::kCancelled;
         return generation;
       }
@@ -58,6 +68,7 @@ class FakeGenerator final : public Generator {
 class FakeResponder final : public Responder {
  public:
   bool streams = true;
+  bool is_alive = true;
   std::optional<Error> begin_error;
   std::optional<Error> write_error;
   std::size_t writes_before_error = 0;
@@ -72,6 +83,7 @@ class FakeResponder final : public Responder {
     if (begin_error) return *begin_error;
     return Done{};
   }
+  bool alive() override { return is_alive; }
   Result<Done> write(std::string_view bytes) override {
     EXPECT_TRUE(head.has_value()) << "a stream begins before it is written";
     if (write_error && writes.size() == writes_before_error) return *write_error;
@@ -94,8 +106,10 @@ struct House {
   std::string request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
   std::optional<Clock::Monotonic> deadline;
 
+  const Gate* gate = nullptr;
+
   Outcome handle(std::string_view event) {
-    Handler handler(generator, manifest, clock);
+    Handler handler(generator, manifest, clock, gate);
     return handler.handle(event, {request_id, deadline}, responder);
   }
 };

@@ -214,7 +214,63 @@ TEST(HttpSurface, TheGeneratorsErrorsAreAnswers) {
     expect_error(answer, each.status, each.name, each.type);
     EXPECT_EQ(at(answer.body, "/error/message"), "\"what happened\"");
     EXPECT_EQ(answer.headers.count("retry-after"), each.status == 503 ? 1u : 0u);
+    EXPECT_EQ(answer.headers.count("retry-after-ms"), each.status == 503 ? 1u : 0u);
   }
+}
+
+class Shut final : public Gate {
+ public:
+  std::optional<Closed> closed() const override {
+    return Closed{"loading", "function: not thawed yet; ask again",
+                  std::chrono::milliseconds(1500)};
+  }
+  std::vector<Gauge> gauges() const override {
+    return {{"thaw_queue_length", "Requests that wait.", "", 4}};
+  }
+};
+
+TEST(HttpSurface, ReadyIsNotTheSameAsAlive) {
+  House house;
+  EXPECT_EQ(ask(house, "GET", "/readyz").body, R"({"status":"ready"})");
+  const Shut shut;
+  house.gate = &shut;
+  EXPECT_EQ(ask(house, "GET", "/healthz").status, 200);
+  EXPECT_EQ(ask(house, "GET", "/v1/models").status, 200);
+  const HttpAnswer answer = ask(house, "GET", "/readyz");
+  expect_error(answer, 503, "loading", "server_error");
+  EXPECT_EQ(answer.headers.at("retry-after"), "2") << "whole seconds, not sooner than asked";
+  EXPECT_EQ(answer.headers.at("retry-after-ms"), "1500");
+  EXPECT_NE(ask(house, "GET", "/metrics").body.find("\nthaw_queue_length 4\n"), std::string::npos);
+}
+
+TEST(HttpSurface, AShutGateAnswersBeforeTheBodyIsRead) {
+  House house;
+  const Shut shut;
+  house.gate = &shut;
+  for (const std::string_view path : {"/v1/chat/completions", "/v1/completions", "/predict"}) {
+    const HttpAnswer answer = ask(house, "POST", path, "not even JSON");
+    expect_error(answer, 503, "loading", "server_error");
+    EXPECT_EQ(answer.headers.at("retry-after-ms"), "1500");
+  }
+  EXPECT_TRUE(house.generator.requests.empty());
+}
+
+TEST(HttpSurface, PlainRequestsAreAnsweredLikeEvents) {
+  House house;
+  Handler handler(house.generator, house.manifest, house.clock);
+  event::HttpRequest request;
+  request.method = "POST";
+  request.paths = {"/predict"};
+  request.headers = {{"Content-Type", "application/json"}};
+  request.body = R"({"prompt":"Hi"})";
+  const InvocationContext context{house.request_id, std::nullopt};
+  const HttpOutcome whole = handler.handle_http(request, context, house.responder);
+  EXPECT_EQ(whole.response.status, 200);
+  EXPECT_TRUE(whole.response.body.starts_with(R"({"text":"Hello, world",)"));
+  request.body = R"({"prompt":"Hi","stream":true})";
+  const HttpOutcome streamed = handler.handle_http(request, context, house.responder);
+  EXPECT_TRUE(streamed.streamed);
+  EXPECT_EQ(house.responder.head->http->status, 200);
 }
 
 TEST(HttpSurface, AnswersInTheShapeOfALoadBalancer) {

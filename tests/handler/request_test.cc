@@ -150,8 +150,40 @@ TEST(Request, NamesOtherFieldsThatAreWrong) {
            {R"("response_format":"text")", "response_format", "found a string, wanted an object"},
            {R"("n":"2")", "n", "found a string, wanted an integer from 0 to 4294967295"},
            {R"("suffix":5)", "suffix", "found a number, wanted a string"},
+           {R"("echo":1)", "echo", "found a number, wanted true or false"},
+           {R"("chat_template_kwargs":{"thinking":"on"})", "chat_template_kwargs.thinking",
+            "found a string, wanted true or false"},
        }) {
     expect_refused(wrong, "invalid_value");
+  }
+}
+
+TEST(Request, NamesLogprobsThatAreWrong) {
+  struct Case {
+    std::string_view path, fields, param, message;
+  };
+  for (const Case& each : {
+           Case{"/v1/chat/completions", R"("logprobs":5)", "logprobs",
+                "found a number, wanted true or false"},
+           {"/v1/chat/completions", R"("logprobs":true,"top_logprobs":21)", "top_logprobs",
+            "found 21, wanted an integer from 0 to 20"},
+           {"/v1/chat/completions", R"("top_logprobs":2)", "top_logprobs",
+            "found it without 'logprobs', wanted 'logprobs': true beside it"},
+           {"/predict", R"("top_logprobs":2,"logprobs":false)", "top_logprobs",
+            "found it without 'logprobs', wanted 'logprobs': true beside it"},
+           {"/v1/completions", R"("logprobs":21)", "logprobs",
+            "found 21, wanted an integer from 0 to 20"},
+           {"/v1/completions", R"("logprobs":"3")", "logprobs",
+            "found a string, wanted an integer from 0 to 20"},
+       }) {
+    const std::string start = each.path.ends_with("chat/completions")
+                                  ? R"({"messages":[{"role":"user","content":"Hi"}],)"
+                                  : R"({"prompt":"Hi",)";
+    const Refusal refusal = refusal_of(each.path, start + std::string(each.fields) + "}");
+    EXPECT_EQ(refusal.status, 400) << each.fields;
+    EXPECT_EQ(refusal.param, in_json(each.param)) << each.fields;
+    EXPECT_EQ(refusal.message,
+              in_json("'" + std::string(each.param) + "': " + std::string(each.message)));
   }
 }
 
@@ -167,9 +199,6 @@ TEST(Request, NamesWhatIsKnownAndNotSupported) {
   for (const Wrong& wrong : {
            Wrong{R"("n":2)", "n", "more than 1 is not supported"},
            {R"("best_of":3)", "best_of", "more than 1 is not supported"},
-           {R"("top_logprobs":5)", "top_logprobs", "more than 0 is not supported"},
-           {R"("logprobs":true)", "logprobs", kOut},
-           {R"("logprobs":3)", "logprobs", kOut},
            {R"("echo":true)", "echo", kOut},
            {R"("tools":[{"type":"function"}])", "tools", kOut},
            {R"("functions":[{"name":"f"}])", "functions", kOut},

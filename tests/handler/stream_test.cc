@@ -246,6 +246,67 @@ TEST(Stream, AClientThatIsGoneAtTheBeginStopsTheGenerator) {
   EXPECT_TRUE(house.responder.writes.empty());
 }
 
+// A generation that takes its time before each piece.
+void take(House& house, std::chrono::nanoseconds time) {
+  house.generator.before_piece = [&house, time](std::size_t) { house.clock.advance(time); };
+}
+
+TEST(Stream, CommentsKeepASlowOneAlive) {
+  House house;
+  take(house, std::chrono::seconds(10));
+  chat(house);
+  EXPECT_EQ(house.responder.text(),
+            chat_event(delta(R"("role":"assistant","content":"")")) + ": keep-alive\n\n" +
+                chat_event(delta(R"("content":"Hello")")) + ": keep-alive\n\n" +
+                chat_event(delta(R"("content":", ")")) + ": keep-alive\n\n" +
+                chat_event(delta(R"("content":"world")")) + chat_event(delta("", "\"stop\"")) +
+                "data: [DONE]\n\n");
+}
+
+TEST(Stream, ALongPrefillBeginsWithAComment) {
+  House house;
+  house.generator.on_generate = [&](const GenerationRequest&) {
+    house.clock.advance(std::chrono::seconds(11));
+  };
+  chat(house);
+  EXPECT_TRUE(house.responder.text().starts_with(
+      chat_event(delta(R"("role":"assistant","content":"")")) + ": keep-alive\n\n"))
+      << house.responder.text();
+  EXPECT_EQ(house.responder.head->http->status, 200);
+}
+
+TEST(Stream, AnErrorBehindACommentIsTheLastEvent) {
+  House house;
+  house.generator.on_generate = [&](const GenerationRequest& request) {
+    house.clock.advance(std::chrono::seconds(11));
+    EXPECT_TRUE(request.wanted());
+  };
+  house.generator.error = fail(Code::kCorrupt, "a logit is not finite");
+  const Outcome outcome = chat(house);
+  EXPECT_TRUE(outcome.streamed);
+  EXPECT_TRUE(house.responder.text().ends_with("\"code\":\"corrupt\"}}\n\ndata: [DONE]\n\n"));
+}
+
+TEST(Stream, LinesHaveNoComments) {
+  House house;
+  take(house, std::chrono::seconds(30));
+  house.handle(kDirect);
+  EXPECT_EQ(house.responder.text(),
+            "{\"text\":\"Hello\"}\n{\"text\":\", \"}\n{\"text\":\"world\"}\n" + kDirectEnd);
+}
+
+TEST(Stream, AClientThatIsKnownToBeGoneStopsTheGeneratorBeforeItWrites) {
+  for (const bool stream : {false, true}) {
+    House house;
+    house.responder.is_alive = false;
+    const Outcome outcome =
+        house.handle(url_event("POST", "/predict", stream ? kDirect : R"({"prompt":"Hi"})"));
+    EXPECT_FALSE(outcome.error.has_value());
+    EXPECT_EQ(house.generator.pieces_taken, 0u);
+    EXPECT_TRUE(house.responder.writes.empty());
+  }
+}
+
 TEST(Stream, AConnectionThatBreaksFailsTheInvocation) {
   House house;
   house.responder.write_error = fail(Code::kIo, "write: connection reset");
