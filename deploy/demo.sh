@@ -17,9 +17,11 @@ readonly thaw=build/release/thaw
 [ -f "$model" ] || fail "no model; run make model first"
 mkdir -p "$folder"
 
+readonly system='You are a patient teacher. You explain what children ask in plain words, with one
+picture from everyday life, and you never write more than three sentences.'
 if [ ! -f "$snapshot" ] || [ "$model" -nt "$snapshot" ] || [ "$thaw" -nt "$snapshot" ]; then
-  echo "\$ thaw freeze $model -o $snapshot"
-  "$thaw" freeze "$model" -o "$snapshot"
+  echo "\$ thaw freeze $model -o $snapshot --system 'You are a patient teacher. [...]'"
+  "$thaw" freeze "$model" -o "$snapshot" --system "${system//$'\n'/ }"
   echo
 fi
 

@@ -86,7 +86,10 @@ def main(url, function, event_path, log_path):
     usage, timings = last["usage"], last["timings"]
     rows = [("start bootstrap, map the snapshot", started[-1] if started else "?", ""),
             ("tokenise", timings["tokenise_ms"], ""),
-            ("prefill", timings["prefill_ms"], f"{usage['prompt_tokens']} tokens"),
+            ("restore the system message", timings["prefix_ms"],
+             f"{usage['cached_tokens']} tokens"),
+            ("prefill", timings["prefill_ms"],
+             f"{usage['prompt_tokens'] - usage['cached_tokens']} tokens"),
             ("decode", timings["decode_ms"],
              f"{usage['completion_tokens']} tokens, "
              f"{usage['completion_tokens'] / timings['decode_ms'] * 1000:.0f}/s"),

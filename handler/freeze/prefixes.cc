@@ -171,6 +171,12 @@ Result<Done> PrefixWriter::add(const PrefixSource& source) {
   auto tokens = common_tokens(source, *tokenizer_, chat_ ? &*chat_ : nullptr, context_.manifest);
   if (!tokens) return fail(tokens.error().code, cat(where, tokens.error().message));
   const std::uint32_t context = plan_.config.context_tokens;
+  if (tokens->empty() && source.name == model::kSystemPrefix) {
+    notes_.push_back(
+        "no prefix for the system message: the chat template's prompts have nothing in "
+        "common, before a date or the user's text");
+    return Done{};
+  }
   if (tokens->empty()) {
     return fail(Code::kInvalid, cat(where, "it has no token; give a longer text"));
   }

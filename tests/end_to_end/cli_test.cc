@@ -167,6 +167,61 @@ TEST(CommandLine, ScoreRefusesWhatIsNoListOfTokens) {
   expect_failure(run_thaw({"score", snapshot, "--tokens", longer.path()}), 1, "context");
 }
 
+TEST(CommandLine, FreezeStoresPrefixesThatRunAndScoreUse) {
+  const Temporary poem("Roses are red, violets are ", "poem.txt");
+  const Temporary ids("[5, 17, 200, 3, 99, 4, 7]", "ids.json");
+  const std::string poem_name = poem.path().substr(poem.path().rfind('/') + 1);
+  const Temporary manifest(cat(R"({"name":"bard","prefixes":[")", poem_name, R"("]})"),
+                           "function.json");
+  const std::string out = cat(testing::TempDir(), "thaw-cli-", getpid(), "-prefix.thaw");
+  const Finished frozen =
+      run_thaw({"freeze", tiny_model(), "-o", out, "--system", "You are a poet.", "--prefix",
+                ids.path(), "--manifest", manifest.path(), "--json"});
+  ASSERT_EQ(frozen.code, 0) << frozen.err;
+  const json report = parsed(frozen.out);
+  ASSERT_EQ(report["prefixes"].size(), 3u);
+  EXPECT_EQ(report["prefixes"][0]["name"], "system");
+  const json facts = parsed(run_thaw({"inspect", out, "--verify", "--json"}).out);
+  EXPECT_EQ(facts["prefixes"][2]["tokens"], 7);
+  EXPECT_EQ(facts["manifest"]["prefixes"][0], poem_name);
+  EXPECT_EQ(facts["manifest"]["system"], "You are a poet.");
+
+  const json restored =
+      parsed(run_thaw({"run", out, "Roses are red, violets are blue", "-n", "8", "--json"}).out);
+  const json computed = parsed(
+      run_thaw({"run", out, "Roses are red, violets are blue", "-n", "8", "--json", "--no-prefix"})
+          .out);
+  EXPECT_EQ(restored["tokens"], computed["tokens"]);
+  EXPECT_EQ(computed["usage"]["cached_tokens"], 0);
+  EXPECT_GT(restored["usage"]["cached_tokens"], report["prefixes"][0]["tokens"]);
+  EXPECT_TRUE(restored["timings"].contains("prefix_ms"));
+
+  const Temporary text("[5, 17, 200, 3, 99, 4, 7, 8, 9, 10]", "text.json");
+  const auto score = [&](std::vector<std::string> more) {
+    std::vector<std::string> words = {"score", out, "--tokens", text.path(), "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return parsed(run_thaw(words).out);
+  };
+  for (const char* from : {"4", "7", "9"}) {
+    const json plain = score({"--from", from});
+    const json prefixed = score({"--from", from, "--prefix"});
+    EXPECT_EQ(plain["digest"], prefixed["digest"]) << from;
+    EXPECT_EQ(plain["mean_nll"], prefixed["mean_nll"]) << from;
+    EXPECT_EQ(plain["cached_tokens"], 0);
+    EXPECT_EQ(prefixed["cached_tokens"], std::min(7, std::stoi(from)));
+  }
+  EXPECT_EQ(score({"--prefix"})["from"], 7);
+  EXPECT_EQ(score({"--prefix"})["digest"], score({"--from", "7"})["digest"]);
+  EXPECT_NE(score({})["digest"], score({"--from", "7"})["digest"]);
+  expect_failure(run_thaw({"score", out, "--tokens", text.path(), "--from", "10"}), 1, "--from 10");
+  expect_failure(run_thaw({"freeze", tiny_model(), "-o", out, "--prefix", "/nowhere.txt"}), 1,
+                 "/nowhere.txt");
+  const Temporary broken("{", "broken.json");
+  expect_failure(run_thaw({"freeze", tiny_model(), "-o", out, "--prefix", broken.path()}), 1,
+                 "broken.json");
+  unlink(out.c_str());
+}
+
 TEST(CommandLine, RunGivesTheSameTextForTheSameSeed) {
   const std::string snapshot = snapshot_of(tiny_model());
   const auto run = [&](const std::string& seed) {

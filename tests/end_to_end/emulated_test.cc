@@ -121,6 +121,36 @@ TEST_F(SmolLm2, StreamsAChatAsItIsGenerated) {
   EXPECT_EQ(answer["choices"][0]["message"]["content"], streamed);
 }
 
+// A system message that was frozen is restored, whoever asks; another caller's own is computed.
+TEST(SmolLm2Prefix, RestoresTheSystemMessageAndSaysSoInUsage) {
+  const std::string snapshot = snapshot_of(
+      smollm2(), "You are a clerk in a shop for paint. You name colours, nothing else.");
+  Emulated emulated(snapshot);
+  const std::string body =
+      R"({"messages":[{"role":"user","content":"What goes with blue?"}],"max_tokens":8})";
+  const json answer = parsed(emulated.url("POST", "/v1/chat/completions", body).body);
+  const json& usage = answer["usage"];
+  const int cached = usage["prompt_tokens_details"]["cached_tokens"];
+  EXPECT_GT(cached, 15);
+  EXPECT_LT(cached, usage["prompt_tokens"]);
+  EXPECT_EQ(usage["prompt_cache_hit_tokens"], cached);
+  EXPECT_EQ(usage["prompt_cache_miss_tokens"], usage["prompt_tokens"].get<int>() - cached);
+  const json direct =
+      parsed(emulated.invoke(R"({"prompt":"What goes with blue?","max_tokens":8})").body);
+  EXPECT_EQ(direct["usage"]["cached_tokens"], cached);
+  EXPECT_TRUE(direct["timings"].contains("prefix_ms"));
+  EXPECT_EQ(direct["text"], answer["choices"][0]["message"]["content"]);
+  const json computed = parsed(
+      run_thaw({"run", snapshot, "What goes with blue?", "-n", "8", "--no-prefix", "--json"}).out);
+  EXPECT_EQ(computed["usage"]["cached_tokens"], 0);
+  EXPECT_EQ(computed["text"], direct["text"]);
+  const std::string own =
+      R"({"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Blue?"}],)"
+      R"("max_tokens":8})";
+  const json other = parsed(emulated.url("POST", "/v1/chat/completions", own).body);
+  EXPECT_LT(other["usage"]["prompt_cache_hit_tokens"], cached / 2);
+}
+
 TEST_F(SmolLm2, AnswersABatchOfMessagesPartially) {
   const json batch = {{"Records",
                        {{{"messageId", "good"},

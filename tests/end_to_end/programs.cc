@@ -73,7 +73,7 @@ Finished run_thaw(const std::vector<std::string>& words,
   return finished;
 }
 
-std::string snapshot_of(const std::string& source) {
+std::string snapshot_of(const std::string& source, const std::string& system) {
   // Removed when the process ends.
   struct Made {
     std::map<std::string, std::string> by_source;
@@ -82,11 +82,13 @@ std::string snapshot_of(const std::string& source) {
     }
   };
   static Made made;
-  std::string& path = made.by_source[source];
+  std::string& path = made.by_source[cat(source, '\n', system)];
   if (path.empty()) {
     const std::string name = source.substr(source.rfind('/') + 1);
-    path = temporary(cat(name.substr(0, name.find('.')), ".thaw"));
-    const Finished frozen = run_thaw({"freeze", source, "-o", path});
+    path = temporary(cat(name.substr(0, name.find('.')), system.empty() ? "" : "-system", ".thaw"));
+    std::vector<std::string> words = {"freeze", source, "-o", path};
+    if (!system.empty()) words.insert(words.end(), {"--system", system});
+    const Finished frozen = run_thaw(words);
     EXPECT_EQ(frozen.code, 0) << frozen.err;
   }
   return path;

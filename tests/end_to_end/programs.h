@@ -20,8 +20,9 @@ struct Finished {
 Finished run_thaw(const std::vector<std::string>& words,
                   const std::vector<std::string>& environment = {});
 
-// A snapshot of `source` in the tests' temporary folder, made once a process.
-std::string snapshot_of(const std::string& source);
+// A snapshot of `source` in the tests' temporary folder, made once a process; with this system
+// message, where it is not empty.
+std::string snapshot_of(const std::string& source, const std::string& system = {});
 // The model that `make model` fetches; fails the test where it is missing.
 std::string smollm2();
 // A small committed model of random weights.

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "handler/freeze/freeze.h"
 #include "handler/model/plan.h"
+#include "handler/model/prefix.h"
 #include "snapshot/reader.h"
 #include "tests/snapshot/memory_files.h"
 
@@ -69,7 +70,26 @@ void import_all(Bytes input) {
   const auto reader = snapshot::Reader::open(files, "out");
   THAW_CHECK(reader.has_value());
   THAW_CHECK((*reader)->verify().has_value());
-  THAW_CHECK(model::Plan::make(**reader).has_value());
+  const auto plan = model::Plan::make(**reader);
+  THAW_CHECK(plan.has_value());
+
+  // The same with prefixes: whatever the model, its template and its tokenizer make of them.
+  freeze::FreezeOptions options;
+  options.system = "Be brief.";
+  options.prefixes = {{"text", "text.txt", std::string("Once upon a time")},
+                      {"ids", "ids.json", std::vector<text::Token>{0}}};
+  const auto again = freeze::freeze(files, "out", "again", options, pool, {});
+  if (!again) {
+    THAW_CHECK(!memory.files.contains("again"));
+    THAW_CHECK(again.error().message.find('\n') == std::string::npos);
+    return;
+  }
+  const auto prefixed = snapshot::Reader::open(files, "again");
+  THAW_CHECK(prefixed.has_value());
+  const auto prefixes = model::Prefixes::open(**prefixed, *plan);
+  THAW_CHECK(prefixes.has_value());
+  THAW_CHECK(prefixes->warnings().empty());
+  THAW_CHECK(prefixes->all().size() == again->prefixes.size());
 }
 
 }  // namespace

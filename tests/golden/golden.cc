@@ -5,9 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "base/str.h"
 #include "handler/freeze/freeze.h"
+#ifdef THAW_SIMDE
+#include "kernels/simde_avx512.h"
+#endif
 
 namespace thaw::golden {
 namespace {
@@ -45,12 +49,26 @@ Frozen::~Frozen() {
   if (!path.empty()) unlink(path.c_str());
 }
 
-std::unique_ptr<Frozen> freeze_golden(const std::string& name) {
+std::vector<const kernels::KernelSet*> all_sets() {
+  const auto machine = kernels::available();
+  std::vector<const kernels::KernelSet*> all(machine.begin(), machine.end());
+#ifdef THAW_SIMDE
+  all.push_back(&kernels::simde_avx512_set());
+#endif
+  return all;
+}
+
+bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+}
+
+std::unique_ptr<Frozen> freeze_golden(const std::string& name,
+                                      const freeze::FreezeOptions& options) {
   auto frozen = std::make_unique<Frozen>();
   frozen->path = cat(testing::TempDir(), "golden-", getpid(), "-", name, ".thaw");
   ThreadPool pool(1);
   const std::string source = directory() + name + (name.starts_with("hf-") ? "" : ".gguf");
-  const auto report = freeze::freeze(system_files(), source, frozen->path, {}, pool, {});
+  const auto report = freeze::freeze(system_files(), source, frozen->path, options, pool, {});
   EXPECT_TRUE(report.has_value()) << name << ": " << (report ? "" : report.error().message);
   auto reader = snapshot::Reader::open(system_files(), frozen->path);
   EXPECT_TRUE(reader.has_value()) << name;

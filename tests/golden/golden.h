@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "handler/freeze/freeze.h"
 #include "handler/model/engine.h"
 #include "handler/model/plan.h"
 #include "snapshot/reader.h"
@@ -27,7 +29,13 @@ struct Frozen {
   model::Plan plan;
   ~Frozen();
 };
-std::unique_ptr<Frozen> freeze_golden(const std::string& name);
+std::unique_ptr<Frozen> freeze_golden(const std::string& name,
+                                      const freeze::FreezeOptions& options = {});
+
+// The sets this machine has, and AVX-512's through SIMDe where that is built.
+std::vector<const kernels::KernelSet*> all_sets();
+
+bool same_bits(std::span<const float> a, std::span<const float> b);
 
 // All logits [tokens, vocabulary], teacher-forced.
 std::vector<float> evaluate(const model::Plan& plan, const kernels::KernelSet& set,

@@ -3,12 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "tests/golden/golden.h"
-#ifdef THAW_SIMDE
-#include "kernels/simde_avx512.h"
-#endif
 
 namespace thaw::golden {
 namespace {
@@ -18,19 +13,6 @@ constexpr const char* kModels[] = {"llama-f32",    "llama-tied-f16", "llama-bf16
                                    "llama-q4_1",   "llama-q4_k",     "qwen2-q5_k", "qwen3-q6_k",
                                    "llama-q4_k_m", "hf-qwen3-bf16"};
 
-std::vector<const kernels::KernelSet*> sets() {
-  const auto machine = kernels::available();
-  std::vector<const kernels::KernelSet*> all(machine.begin(), machine.end());
-#ifdef THAW_SIMDE
-  all.push_back(&kernels::simde_avx512_set());
-#endif
-  return all;
-}
-
-bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
-}
-
 class OneResult : public testing::TestWithParam<const char*> {};
 
 TEST_P(OneResult, OnEverySetWithAnyThreadsAndAnyChunk) {
@@ -38,7 +20,7 @@ TEST_P(OneResult, OnEverySetWithAnyThreadsAndAnyChunk) {
   const auto frozen = freeze_golden(GetParam());
   const auto& scalar = **kernels::select("scalar");
   const auto want = evaluate(frozen->plan, scalar, 1, 512, expected.tokens);
-  for (const kernels::KernelSet* set : sets()) {
+  for (const kernels::KernelSet* set : all_sets()) {
     for (const unsigned threads : {1u, 2u, 3u}) {
       for (const std::uint32_t chunk : {1u, 7u, 64u, 512u}) {
         const auto have = evaluate(frozen->plan, *set, threads, chunk, expected.tokens);
@@ -56,7 +38,7 @@ TEST_P(OneResult, WhateverElseIsInTheBatch) {
   const std::span<const model::Token> tokens = expected.tokens;
   const std::span<const model::Token> sequences[] = {tokens, tokens.subspan(3, 17),
                                                      tokens.subspan(11)};
-  for (const kernels::KernelSet* set : sets()) {
+  for (const kernels::KernelSet* set : all_sets()) {
     ThreadPool pool(2);
     model::EngineOptions options;
     options.chunk_tokens = 13;
