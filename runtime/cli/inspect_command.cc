@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/str.h"
+#include "handler/event/json.h"
 #include "handler/manifest.h"
 #include "handler/model/config.h"
 #include "handler/model/prefix.h"
@@ -14,6 +15,14 @@ namespace {
 
 using nlohmann::json;
 using snapshot::SectionType;
+
+// A section's JSON; null where it is none, or deeper than our own reader goes: nlohmann's writer
+// would follow it down the stack.
+json parse(Bytes section) {
+  if (!thaw::json::Document::parse(as_text(section))) return nullptr;
+  json parsed = json::parse(as_text(section), nullptr, /*allow_exceptions=*/false);
+  return parsed.is_discarded() ? json() : parsed;
+}
 
 json model_json(const snapshot::Reader& reader) {
   const auto section = reader.section(SectionType::kModel);
@@ -85,10 +94,10 @@ json inspect_json(const InspectArguments& arguments, const snapshot::Reader& rea
   }
   all["sections"] = sections;
   if (const auto manifest = reader.section(SectionType::kManifest)) {
-    all["manifest"] = json::parse(as_text(*manifest), nullptr, /*allow_exceptions=*/false);
+    all["manifest"] = parse(*manifest);
   }
   if (const auto metadata = reader.section(SectionType::kMetadata)) {
-    all["metadata"] = json::parse(as_text(*metadata), nullptr, /*allow_exceptions=*/false);
+    all["metadata"] = parse(*metadata);
   }
   json prefixes = json::array();
   for (const PrefixRow& row : prefix_rows(reader)) {
@@ -106,6 +115,17 @@ json inspect_json(const InspectArguments& arguments, const snapshot::Reader& rea
   all["tensors"] = tensors;
   if (arguments.verify) all["verified"] = true;
   return all;
+}
+
+// For people: long strings (a system message) are cut.
+void shorten(json& value) {
+  constexpr std::size_t kShown = 60;
+  if (value.is_structured()) {
+    for (json& item : value) shorten(item);
+  } else if (value.is_string() && value.get_ref<const std::string&>().size() > 2 * kShown) {
+    const std::string& all = value.get_ref<const std::string&>();
+    value = cat(all.substr(0, kShown), "[...] (", all.size(), " bytes)");
+  }
 }
 
 void print(const InspectArguments& arguments, const snapshot::Reader& reader, std::FILE* out) {
@@ -127,8 +147,9 @@ void print(const InspectArguments& arguments, const snapshot::Reader& reader, st
   for (const auto type : {SectionType::kMetadata, SectionType::kManifest}) {
     const auto section = reader.section(type);
     if (!section) continue;
-    const json parsed = json::parse(as_text(*section), nullptr, /*allow_exceptions=*/false);
-    const std::string text = parsed.is_discarded()
+    json parsed = parse(*section);
+    shorten(parsed);
+    const std::string text = parsed.is_null()
                                  ? "(not JSON)"
                                  : parsed.dump(-1, ' ', false, json::error_handler_t::replace);
     std::fprintf(out, "%s: %s\n", std::string(snapshot::name_of(type)).c_str(), text.c_str());

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "snapshot/writer.h"
 #include "tests/end_to_end/programs.h"
 
 namespace thaw::end_to_end {
@@ -101,6 +102,29 @@ TEST(CommandLine, InspectVerifiesEveryByte) {
   const Temporary damaged(bytes, "damaged.thaw");
   EXPECT_EQ(run_thaw({"inspect", damaged.path()}).code, 0);
   expect_failure(run_thaw({"inspect", damaged.path(), "--verify"}), 1, "checksum");
+}
+
+TEST(CommandLine, InspectCutsLongTextAndSurvivesADeepManifest) {
+  const std::string out = cat(testing::TempDir(), "thaw-cli-", getpid(), "-long.thaw");
+  ASSERT_EQ(run_thaw({"freeze", tiny_model(), "-o", out, "--no-prefix", "--system",
+                      std::string(900, 'x')})
+                .code,
+            0);
+  const Finished shown = run_thaw({"inspect", out});
+  EXPECT_NE(shown.out.find("[...] (900 bytes)"), std::string::npos) << shown.out;
+  const json all = parsed(run_thaw({"inspect", out, "--json"}).out);
+  EXPECT_EQ(all["manifest"]["system"].get<std::string>().size(), 900u);
+  unlink(out.c_str());
+
+  auto writer = snapshot::Writer::create(system_files(), out);
+  ASSERT_TRUE(
+      (*writer)->add(snapshot::SectionType::kManifest, {}, as_bytes(std::string(2'000'000, '['))));
+  ASSERT_TRUE((*writer)->finish());
+  EXPECT_EQ(run_thaw({"inspect", out}).code, 0);
+  EXPECT_TRUE(parsed(run_thaw({"inspect", out, "--json"}).out)["manifest"].is_null());
+  expect_failure(run_thaw({"freeze", out, "-o", "/tmp/never.thaw", "--system", "x"}), 1,
+                 "manifest");
+  unlink(out.c_str());
 }
 
 TEST(CommandLine, TokenizeKeepsSpecialSpellingsPlainUnlessAsked) {
