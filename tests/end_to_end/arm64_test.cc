@@ -40,9 +40,10 @@ TEST(Arm64, AnswersWithTheSameWordsOnEveryProcessor) {
          "aarch64 --target bootstrap";
   const std::string event =
       R"({"messages":[{"role":"user","content":"Hello there"}],"max_tokens":12})";
-  const std::string snapshot = snapshot_of(tiny_model());
+  const std::string snapshot = snapshot_of(tiny_model(), "You are a clerk in a shop for paint.");
   const json here = json::parse(Emulated(snapshot).invoke(event).body, nullptr, false);
   ASSERT_TRUE(here.contains("text")) << here.dump();
+  ASSERT_GT(here["usage"]["cached_tokens"], 10);  // a prefix computed here is restored there
   for (const char* processor : {"max", "neoverse-n1", "cortex-a72"}) {
     const Wrapper wrapper(processor);
     Emulated emulated(snapshot, {"--bootstrap", wrapper.path()});
