@@ -81,6 +81,16 @@ class Generator {
   //         kLimit    the prompt does not fit the context; names both lengths
   //         kCorrupt  a logit that is not finite
   virtual Result<Generation> generate(const GenerationRequest& request, const TextSink& sink) = 0;
+  // Several together, each exactly as if it were alone; one result for each, in order.
+  struct Job {
+    const GenerationRequest* request = nullptr;
+    TextSink sink;
+  };
+  virtual std::vector<Result<Generation>> generate_all(std::span<const Job> jobs) {
+    std::vector<Result<Generation>> results;
+    for (const Job& job : jobs) results.push_back(generate(*job.request, job.sink));
+    return results;
+  }
   virtual std::string_view model_name() const = 0;
   virtual std::uint32_t context_tokens() const = 0;
 };

@@ -5,9 +5,10 @@
 
 #include "base/str.h"
 #include "handler/event/adapter.h"
+#include "handler/event/cbor.h"
 #include "handler/event/json.h"
 #include "handler/http_surface.h"
-#include "handler/json_pointer.h"
+#include "handler/records.h"
 #include "handler/run.h"
 
 namespace thaw::handler {
@@ -16,8 +17,9 @@ namespace {
 using json::Value;
 
 constexpr std::string_view kHandled =
-    "this function answers {\"prompt\"} or {\"messages\"}, HTTP events (API Gateway, Function URL, "
-    "ALB, Function Compute) and SQS";
+    "this function answers {\"prompt\"} or {\"messages\"}, HTTP events and those of queues, "
+    "topics, "
+    "streams and schedules; see handler/EVENTS.md";
 
 constexpr const char* kOutOfMemory = "event: memory ran out; send less, or allow more memory";
 
@@ -86,68 +88,6 @@ Outcome answer_http_event(const Service& service, const event::HttpSource& sourc
   return outcome;
 }
 
-// A record's body: the text where the manifest points, a direct event, or a bare prompt.
-std::variant<Request, FieldError> read_record(const Service& service, std::string_view body,
-                                              std::uint64_t seed) {
-  const std::string_view pointer = service.manifest.prompt_pointer;
-  const std::size_t first = body.find_first_not_of(" \t\r\n");
-  const bool object = first != std::string_view::npos && body[first] == '{';
-  if (body.empty()) return FieldError{Code::kInvalid, "", "record: found an empty body"};
-  if (!object && pointer.empty()) return request_of_prompt(body, service.manifest, seed);
-  Result<json::Document> document = json::Document::parse(body);
-  if (!document) return FieldError{Code::kInvalid, "", document.error().message};
-  if (pointer.empty()) {
-    return read_request(Shape::kDirect, document->root(), service.manifest, seed);
-  }
-  const Value found = find_pointer(document->root(), pointer);
-  if (found.is_object()) return read_request(Shape::kDirect, found, service.manifest, seed);
-  if (found.is_string()) return request_of_prompt(found.text(), service.manifest, seed);
-  return FieldError{Code::kInvalid, "", cat("record: nothing at '", pointer, "'")};
-}
-
-// Whoever sent the record cannot be streamed to.
-class NoResponder final : public Responder {
- public:
-  bool can_stream() const override { return false; }
-  Result<Done> begin(const StreamHead&) override { return fail(Code::kUnsupported, "no stream"); }
-  Result<Done> write(std::string_view) override { return fail(Code::kUnsupported, "no stream"); }
-};
-
-// True where the record was answered in full. An answer that the deadline cut short counts as
-// failed: the queue then brings the record again.
-bool answer_record(const Service& service, const event::Record& record,
-                   const InvocationContext& context, Usage& usage) {
-  std::variant<Request, FieldError> read = read_record(service, record.body, seed_of(record.id));
-  if (std::holds_alternative<FieldError>(read)) return false;
-  Request& asked = std::get<Request>(read);
-  asked.generation.deadline = generation_deadline(context, service.clock);
-  if (asked.generation.deadline && service.clock.now() >= *asked.generation.deadline) return false;
-  NoResponder nobody;
-  Ran ran = run(service, asked, answer_head(service, Shape::kDirect, asked, context),
-                Delivery::kWhole, StreamHead(), nobody);
-  usage.prompt_tokens += ran.usage.prompt_tokens;
-  usage.completion_tokens += ran.usage.completion_tokens;
-  usage.cached_tokens += ran.usage.cached_tokens;
-  return !ran.error && ran.finish_reason != FinishReason::kDeadline &&
-         ran.finish_reason != FinishReason::kCancelled;
-}
-
-Outcome answer_batch(const Service& service, const event::BatchSource& source, const Value& event,
-                     const InvocationContext& context) {
-  const Result<event::Batch> batch = source.read(event);
-  if (!batch) return invalid(batch.error().message);
-  Outcome outcome;
-  std::vector<std::string_view> failed_ids;
-  for (const event::Record& record : batch->records) {
-    const bool skip = batch->in_order && !failed_ids.empty();
-    if (skip || !answer_record(service, record, context, outcome.usage)) {
-      failed_ids.push_back(record.id);
-    }
-  }
-  outcome.body = source.write(failed_ids);
-  return outcome;
-}
-
 Outcome refuse(const Value& event) {
   const std::string source = event::unhandled_source(event);
   if (!source.empty()) {
@@ -170,6 +110,13 @@ Outcome dispatch(const Service& service, std::string_view event, const Invocatio
   if (event.size() > unread_limit(service.manifest)) {
     return too_large(event.size(), service.manifest.event_bytes_max);
   }
+  std::string converted;
+  if (event::looks_like_cbor(event)) {
+    Result<std::string> json = event::cbor_to_json(event);
+    if (!json) return invalid(cat("event: ", json.error().message));
+    converted = std::move(*json);
+    event = converted;
+  }
   const Result<json::Document> document = json::Document::parse(event);
   if (!document) return invalid(cat("event: ", document.error().message));
   const Value root = document->root();
@@ -177,9 +124,9 @@ Outcome dispatch(const Service& service, std::string_view event, const Invocatio
     source = adapter->source;
     return adapter->http != nullptr
                ? answer_http_event(service, *adapter->http, root, context, responder)
-               : answer_batch(service, *adapter->batch, root, context);
+               : answer_records(service, *adapter, root, context);
   }
-  const bool direct = (root["prompt"] || root["messages"]) && !root["eventSource"];
+  const bool direct = root["prompt"] || root["messages"];
   if (!direct) return refuse(root);
   if (event.size() > service.manifest.event_bytes_max) {
     return too_large(event.size(), service.manifest.event_bytes_max);
@@ -208,18 +155,20 @@ class Counted {
 
 }  // namespace
 
-Handler::Handler(Generator& generator, const Manifest& manifest, Clock& clock, const Gate* gate)
+Handler::Handler(Generator& generator, const Manifest& manifest, Clock& clock,
+                 const HandlerOptions& options)
     : generator_(generator),
       manifest_(manifest),
       clock_(clock),
-      gate_(gate == nullptr ? always_open_ : *gate) {}
+      gate_(options.gate == nullptr ? always_open_ : *options.gate),
+      files_(options.files == nullptr ? system_files() : *options.files) {}
 
 Outcome Handler::handle(std::string_view event, const InvocationContext& context,
                         Responder& responder) {
   // The one thing that may throw is memory that has run out; the invocation fails, not the process.
   try {
     Counted counted(metrics_);
-    const Service service{generator_, manifest_, clock_, gate_, metrics_};
+    const Service service{generator_, manifest_, clock_, gate_, files_, metrics_};
     std::string_view source = "unknown";
     Outcome outcome = dispatch(service, event, context, responder, source);
     counted.end(source, outcome.error.has_value());
@@ -233,7 +182,7 @@ HttpOutcome Handler::handle_http(const event::HttpRequest& request,
                                  const InvocationContext& context, Responder& responder) {
   try {
     Counted counted(metrics_);
-    const Service service{generator_, manifest_, clock_, gate_, metrics_};
+    const Service service{generator_, manifest_, clock_, gate_, files_, metrics_};
     HttpOutcome outcome = answer_http(service, request, context, responder);
     counted.end("http", outcome.error.has_value());
     return outcome;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/result.h"
 #include "handler/event/http_message.h"
 #include "handler/gate.h"
@@ -73,11 +74,16 @@ struct HttpOutcome {
   Usage usage;
 };
 
+struct HandlerOptions {
+  const Gate* gate = nullptr;  // null: the loop has nothing to say; always ready
+  Files* files = nullptr;      // for answers that the manifest wants written; null: the machine's
+};
+
 // Answers invocations with one generator. One invocation at a time. What it is given outlives it.
 class Handler {
  public:
-  // `gate`: null where the loop has nothing to say: always ready.
-  Handler(Generator& generator, const Manifest& manifest, Clock& clock, const Gate* gate = nullptr);
+  Handler(Generator& generator, const Manifest& manifest, Clock& clock,
+          const HandlerOptions& options = {});
   // One event. Never fails: what goes wrong is in the Outcome.
   Outcome handle(std::string_view event, const InvocationContext& context, Responder& responder);
   // One request of a client that a loop serves itself. Never fails either.
@@ -91,6 +97,7 @@ class Handler {
   Clock& clock_;
   const Gate always_open_;
   const Gate& gate_;
+  Files& files_;
   Metrics metrics_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/str.h"
+#include "handler/cloud_events_http.h"
 #include "handler/event/encoding.h"
 #include "handler/event/json.h"
 #include "handler/event/json_writer.h"
@@ -155,13 +156,15 @@ bool is_json_type(std::string_view content_type) {
   return true;
 }
 
+ApiError too_large(const HttpRequest& request, const Manifest& manifest) {
+  return refused(413, "request_too_large",
+                 cat("body: ", request.body.size(), " bytes, the limit is ",
+                     manifest.event_bytes_max, "; send less"));
+}
+
 // What is wrong with a POST before its body is read.
 std::optional<ApiError> refuse_body(const HttpRequest& request, const Manifest& manifest) {
-  if (request.body.size() > manifest.event_bytes_max) {
-    return refused(413, "request_too_large",
-                   cat("body: ", request.body.size(), " bytes, the limit is ",
-                       manifest.event_bytes_max, "; send less"));
-  }
+  if (request.body.size() > manifest.event_bytes_max) return too_large(request, manifest);
   const std::optional<std::string_view> type = request.header("content-type");
   if (type && !is_json_type(*type)) {
     return refused(415, "unsupported_media_type",
@@ -244,6 +247,17 @@ HttpResponse closed_response(const Closed& closed, std::string_view request_id) 
 
 namespace {
 
+HttpOutcome take_cloud_event(const Service& service, const HttpRequest& request,
+                             const InvocationContext& context) {
+  if (const std::optional<Closed> closed = service.gate.closed()) {
+    return responded(closed_response(*closed, context.request_id));
+  }
+  if (request.body.size() > service.manifest.event_bytes_max) {
+    return responded(error_response(too_large(request, service.manifest), context.request_id));
+  }
+  return answer_cloud_event(service, request, context);
+}
+
 HttpOutcome answer_route(const Service& service, const Match& matched, const HttpRequest& request,
                          const InvocationContext& context, Responder& responder) {
   const bool generates = matched.route.action == Action::kGenerate;
@@ -273,6 +287,12 @@ HttpOutcome answer_route(const Service& service, const Match& matched, const Htt
 HttpOutcome answer_http(const Service& service, const HttpRequest& request,
                         const InvocationContext& context, Responder& responder) {
   const std::optional<Match> matched = match(request);
+  // A broker delivers to whatever address it was given; ours are for requests.
+  if (!matched && request.method == "POST" && is_cloud_event(request)) {
+    HttpOutcome answered = take_cloud_event(service, request, context);
+    service.metrics.http_answered("cloudevents", answered.response.status);
+    return answered;
+  }
   HttpOutcome outcome =
       matched ? answer_route(service, *matched, request, context, responder)
               : responded(error_response(

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <string>
 
+#include "handler/event/utf8.h"
+
 namespace thaw::handler {
 namespace {
 
@@ -29,6 +31,15 @@ json::Value element(const json::Value& array, std::string_view step) {
 }
 
 }  // namespace
+
+bool is_pointer(std::string_view text) {
+  if (text.empty()) return true;
+  if (text.front() != '/' || !event::is_utf8(text)) return false;
+  for (std::size_t at = text.find('~'); at != std::string_view::npos; at = text.find('~', at + 1)) {
+    if (at + 1 == text.size() || (text[at + 1] != '0' && text[at + 1] != '1')) return false;
+  }
+  return true;
+}
 
 json::Value find_pointer(json::Value root, std::string_view pointer) {
   while (root && pointer.starts_with('/')) {

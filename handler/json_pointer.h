@@ -7,6 +7,9 @@
 
 namespace thaw::handler {
 
+// Empty, or begins with '/' and has its tildes as ~0 or ~1 (RFC 6901).
+bool is_pointer(std::string_view text);
+
 // The value at `pointer`; absent where there is none. The empty pointer is the root.
 json::Value find_pointer(json::Value root, std::string_view pointer);
 

@@ -1,16 +1,19 @@
 #include "handler/manifest.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
 #include "base/str.h"
+#include "handler/event/adapter.h"
 #include "handler/event/utf8.h"
+#include "handler/payload.h"
 
 namespace thaw::handler {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x464D4854;  // "THMF"
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::uint32_t kLogitBiasMax = 1024;  // as in requests
 
 // Reads little-endian fields one after the other; a read past the end gives zeros and is
@@ -69,16 +72,6 @@ bool has_control_character(std::string_view text) {
   return false;
 }
 
-// A JSON Pointer is empty or begins with '/', and its tildes are ~0 or ~1 (RFC 6901).
-bool is_pointer(std::string_view text) {
-  if (text.empty()) return true;
-  if (text.front() != '/' || !event::is_utf8(text)) return false;
-  for (std::size_t at = text.find('~'); at != std::string_view::npos; at = text.find('~', at + 1)) {
-    if (at + 1 == text.size() || (text[at + 1] != '0' && text[at + 1] != '1')) return false;
-  }
-  return true;
-}
-
 bool within(float value, float least, float most) {
   return std::isfinite(value) && value >= least && value <= most;
 }
@@ -104,7 +97,49 @@ Result<Done> validate_sampling(const text::SamplerOptions& options) {
   return Done{};
 }
 
+Result<Done> validate_mapping(const SourceMapping& mapping) {
+  const std::string field = cat("events.", mapping.source.substr(0, 64));
+  if (mapping.source != "*" && event::find_record_source(mapping.source) == nullptr) {
+    std::string names = "'*'";
+    for (const event::Adapter* adapter : event::adapters()) {
+      if (adapter->records != nullptr) names += cat(", '", adapter->source, "'");
+    }
+    return out_of_range("events", cat("sources among ", names));
+  }
+  if (mapping.use > SourceMapping::Use::kRequest ||
+      (mapping.use == SourceMapping::Use::kContent) != mapping.path.empty() ||
+      mapping.path.size() > kStepsMax) {
+    return out_of_range(field, cat("a path of 1 to ", kStepsMax, " steps"));
+  }
+  for (const std::string& step : mapping.path) {
+    if (step.size() > kStepBytesMax || !is_step(step)) {
+      return out_of_range(field, cat("steps that are JSON Pointers of at most ", kStepBytesMax,
+                                     " bytes, as '/request/prompt', or 'base64', 'gzip', 'json', "
+                                     "'url', 'dynamodb'"));
+    }
+  }
+  const std::string& directory = mapping.directory;
+  if (!directory.empty() && (directory.front() != '/' || directory.size() > kDirectoryBytesMax ||
+                             !event::is_utf8(directory) || has_control_character(directory))) {
+    return out_of_range(cat(field, ".answer.directory"),
+                        cat("an absolute path of at most ", kDirectoryBytesMax, " bytes"));
+  }
+  if (mapping.at_once < 1 || mapping.at_once > kAtOnceMax) {
+    return out_of_range(cat(field, ".at_once"), cat("1 to ", kAtOnceMax));
+  }
+  return Done{};
+}
+
 }  // namespace
+
+const SourceMapping* Manifest::mapping_of(std::string_view source) const {
+  const SourceMapping* any = nullptr;
+  for (const SourceMapping& mapping : events) {
+    if (mapping.source == source) return &mapping;
+    if (mapping.source == "*") any = &mapping;
+  }
+  return any;
+}
 
 Result<Done> validate(const Manifest& manifest) {
   if (manifest.name.empty() || manifest.name.size() > kNameBytesMax ||
@@ -127,9 +162,14 @@ Result<Done> validate(const Manifest& manifest) {
   if (manifest.event_bytes_max < 1024 || manifest.event_bytes_max > kEventBytesLimitMax) {
     return out_of_range("limits.event_bytes", cat("1024 to ", kEventBytesLimitMax));
   }
-  if (manifest.prompt_pointer.size() > kPointerBytesMax || !is_pointer(manifest.prompt_pointer)) {
-    return out_of_range("events.prompt", cat("a JSON Pointer of at most ", kPointerBytesMax,
-                                             " bytes, as '/request/prompt'"));
+  if (manifest.events.size() > kMappingsMax) {
+    return out_of_range("events", cat("at most ", kMappingsMax, " sources"));
+  }
+  for (std::size_t i = 0; i < manifest.events.size(); ++i) {
+    THAW_TRY_DO(validate_mapping(manifest.events[i]));
+    if (i > 0 && manifest.events[i - 1].source >= manifest.events[i].source) {
+      return out_of_range("events", "each source once, ascending");
+    }
   }
   return validate_sampling(manifest.sampling);
 }
@@ -159,9 +199,35 @@ std::vector<std::byte> compile_manifest(const Manifest& manifest) {
   append_text(to, manifest.name);
   append_text(to, manifest.task);
   append_text(to, manifest.system);
-  append_text(to, manifest.prompt_pointer);
+  append(to, static_cast<std::uint32_t>(manifest.events.size()));
+  for (const SourceMapping& mapping : manifest.events) {
+    append_text(to, mapping.source);
+    append(to, static_cast<std::uint32_t>(mapping.use));
+    append(to, static_cast<std::uint32_t>(mapping.path.size()));
+    for (const std::string& step : mapping.path) append_text(to, step);
+    append_text(to, mapping.directory);
+    append(to, mapping.at_once);
+  }
   return to;
 }
+
+namespace {
+
+SourceMapping read_mapping(FieldReader& from) {
+  SourceMapping mapping;
+  mapping.source = from.text();
+  // What is out of range stays so, for validate() to find.
+  mapping.use = static_cast<SourceMapping::Use>(std::min<std::uint32_t>(from.u32(), 255));
+  const std::uint32_t steps = from.u32();
+  for (std::uint32_t i = 0; i < steps && !from.fell_short(); ++i) {
+    mapping.path.push_back(from.text());
+  }
+  mapping.directory = from.text();
+  mapping.at_once = from.u32();
+  return mapping;
+}
+
+}  // namespace
 
 Result<Manifest> read_manifest(Bytes compiled) {
   FieldReader from(compiled);
@@ -200,7 +266,10 @@ Result<Manifest> read_manifest(Bytes compiled) {
   manifest.name = from.text();
   manifest.task = from.text();
   manifest.system = from.text();
-  manifest.prompt_pointer = from.text();
+  const std::uint32_t mappings = from.u32();
+  for (std::uint32_t i = 0; i < mappings && !from.fell_short(); ++i) {
+    manifest.events.push_back(read_mapping(from));
+  }
   if (!from.whole() || flags > 3 || sampling.logit_bias.size() != biases) {
     return fail(Code::kCorrupt, cat("read manifest: ", compiled.size(),
                                     " bytes do not fit its fields; freeze the snapshot anew"));

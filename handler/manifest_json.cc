@@ -52,11 +52,67 @@ Result<Done> read_limits(const json::Value& object, Manifest& manifest) {
   return take_error(fields);
 }
 
-Result<Done> read_events(const json::Value& object, Manifest& manifest) {
-  Fields fields(object, "events.");
-  refuse_unknown(fields, object, {"prompt"});
-  if (const auto pointer = fields.text("prompt")) manifest.prompt_pointer = *pointer;
+// One step, or an array of them.
+void read_path(Fields& fields, std::string_view name, SourceMapping::Use use,
+               SourceMapping& mapping) {
+  const json::Value path = fields.any(name);
+  if (path.is_nothing()) return;
+  constexpr std::string_view kWanted = "a JSON Pointer, or an array of these and of decodings";
+  if (!mapping.path.empty()) return fields.wrong(name, "'prompt' beside it", "one of them");
+  mapping.use = use;
+  if (path.is_string()) {
+    mapping.path.emplace_back(path.text());
+    return;
+  }
+  if (!path.is_array() || path.size() == 0) {
+    return fields.wrong(name, json::name_of(path.type()), kWanted);
+  }
+  for (const json::Value& step : path) {
+    if (!step.is_string()) return fields.wrong(name, json::name_of(step.type()), kWanted);
+    mapping.path.emplace_back(step.text());
+  }
+}
+
+Result<Done> read_mapping(const json::Value& object, std::string_view prefix,
+                          SourceMapping& mapping) {
+  Fields fields(object, prefix);
+  refuse_unknown(fields, object, {"prompt", "request", "answer", "at_once"});
+  read_path(fields, "prompt", SourceMapping::Use::kPrompt, mapping);
+  read_path(fields, "request", SourceMapping::Use::kRequest, mapping);
+  const json::Value answer = fields.any("answer");
+  if (answer.is_object()) {
+    Fields inside(answer, cat(prefix, "answer."));
+    refuse_unknown(inside, answer, {"directory"});
+    if (const auto directory = inside.text("directory")) mapping.directory = *directory;
+    if (!inside.failed() && mapping.directory.empty()) {
+      inside.wrong("directory", "nothing", "an absolute path");
+    }
+    THAW_TRY_DO(take_error(inside));
+  } else if (!answer.is_nothing() && answer.text() != "return") {
+    fields.wrong("answer", answer.is_string() ? "another string" : json::name_of(answer.type()),
+                 "'return' or {'directory'}");
+  }
+  if (const auto count = fields.integer("at_once", 1, kAtOnceMax)) {
+    mapping.at_once = static_cast<std::uint32_t>(*count);
+  }
   return take_error(fields);
+}
+
+Result<Done> read_events(const json::Value& object, Manifest& manifest) {
+  for (const json::Value& member : object) {
+    SourceMapping mapping;
+    mapping.source = member.key();
+    const std::string prefix = cat("events.", member.key().substr(0, 64));
+    if (!member.is_object()) {
+      return fail(Code::kInvalid, cat("manifest '", prefix, "': found ",
+                                      json::name_of(member.type()), ", wanted an object"));
+    }
+    THAW_TRY_DO(read_mapping(member, cat(prefix, "."), mapping));
+    manifest.events.push_back(std::move(mapping));
+  }
+  std::sort(manifest.events.begin(), manifest.events.end(),
+            [](const SourceMapping& a, const SourceMapping& b) { return a.source < b.source; });
+  return Done{};
 }
 
 void read_prefixes(Fields& fields, Manifest& manifest) {

@@ -32,7 +32,7 @@ struct PromptOptions {
 // Errors: kInvalid  a conversation without a template, or one that the template refuses
 //         kLimit    from rendering
 Result<std::vector<text::Token>> encode_prompt(const text::Tokenizer& tokenizer,
-                                               const text::ChatTemplate* chat,
-                                               const Prompt& prompt, const PromptOptions& options);
+                                               const text::ChatTemplate* chat, const Prompt& prompt,
+                                               const PromptOptions& options);
 
 }  // namespace thaw::handler

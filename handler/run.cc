@@ -1,6 +1,8 @@
 #include "handler/run.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 namespace thaw::handler {
 namespace {
@@ -128,6 +130,15 @@ class Sink {
   Ran ran_;
 };
 
+Ran end(const Service& service, Sink& sink, Result<Generation> generation) {
+  if (!generation) {
+    service.metrics.generation_failed(generation.error().code);
+    return std::move(sink).fail(api_error(generation.error()));
+  }
+  service.metrics.generated(*generation, sink.times());
+  return std::move(sink).end(std::move(*generation));
+}
+
 }  // namespace
 
 Ran run(const Service& service, Request& request, const AnswerHead& head, Delivery delivery,
@@ -137,12 +148,32 @@ Ran run(const Service& service, Request& request, const AnswerHead& head, Delive
   Result<Generation> generation = service.generator.generate(
       request.generation, [&](const TextPiece& piece) { return sink.text(piece); });
   request.generation.wanted = nullptr;
-  if (!generation) {
-    service.metrics.generation_failed(generation.error().code);
-    return std::move(sink).fail(api_error(generation.error()));
+  return end(service, sink, std::move(generation));
+}
+
+std::vector<Ran> run_all(const Service& service, std::span<Request* const> requests,
+                         const InvocationContext& context, Responder& responder) {
+  std::vector<AnswerHead> heads;
+  std::vector<std::unique_ptr<Sink>> sinks;
+  std::vector<Generator::Job> jobs;
+  const StreamHead no_head;
+  heads.reserve(requests.size());  // sinks keep references
+  for (Request* request : requests) {
+    heads.push_back(answer_head(service, Shape::kDirect, *request, context));
+    sinks.push_back(
+        std::make_unique<Sink>(heads.back(), Delivery::kWhole, no_head, responder, service.clock));
+    Sink& sink = *sinks.back();
+    request->generation.wanted = [&sink] { return sink.wanted(); };
+    jobs.push_back(
+        {&request->generation, [&sink](const TextPiece& piece) { return sink.text(piece); }});
   }
-  service.metrics.generated(*generation, sink.times());
-  return std::move(sink).end(std::move(*generation));
+  std::vector<Result<Generation>> generations = service.generator.generate_all(jobs);
+  std::vector<Ran> ran;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i]->generation.wanted = nullptr;
+    ran.push_back(end(service, *sinks[i], std::move(generations[i])));
+  }
+  return ran;
 }
 
 std::optional<Clock::Monotonic> generation_deadline(const InvocationContext& context,

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "handler/answer.h"
 #include "handler/gate.h"
 #include "handler/generator.h"
@@ -22,6 +25,7 @@ struct Service {
   const Manifest& manifest;
   Clock& clock;
   const Gate& gate;
+  Files& files;
   Metrics& metrics;
 };
 
@@ -50,6 +54,10 @@ struct Ran {
 // `request` is whole again afterwards.
 Ran run(const Service& service, Request& request, const AnswerHead& head, Delivery delivery,
         const StreamHead& stream_head, Responder& responder);
+
+// Several together, each answered whole, as a direct event is; one result for each, in order.
+std::vector<Ran> run_all(const Service& service, std::span<Request* const> requests,
+                         const InvocationContext& context, Responder& responder);
 
 // When generation must end so that the answer still gets out before the platform's deadline.
 std::optional<Clock::Monotonic> generation_deadline(const InvocationContext& context,

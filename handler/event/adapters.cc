@@ -3,13 +3,29 @@
 
 namespace thaw::event {
 
-const Adapter* find_adapter(const json::Value& event) {
+std::span<const Adapter* const> adapters() {
   // No event is recognised by two of them, so the order is only that of likelihood.
   static constexpr const Adapter* kAdapters[] = {
-      &kFunctionUrl, &kApiGatewayHttp, &kApiGatewayRest, &kLoadBalancer, &kQueue, &kFcHttp,
+      &kFunctionUrl, &kApiGatewayHttp, &kApiGatewayRest, &kLoadBalancer, &kQueue,
+      &kTopic,       &kBucket,         &kEventBus,       &kStream,       &kTable,
+      &kKafka,       &kActiveMq,       &kRabbitMq,       &kLogGroup,     &kStepFunctions,
+      &kWebSocket,   &kBedrockAgent,   &kCloudEvent,     &kCloudEvents,  &kFcHttp,
+      &kFcBucket,    &kFcTimer,        &kFcTopic,        &kFcLogs,       &kFcTable,
+      &kFcCdn,
   };
-  for (const Adapter* adapter : kAdapters) {
+  return kAdapters;
+}
+
+const Adapter* find_adapter(const json::Value& event) {
+  for (const Adapter* adapter : adapters()) {
     if (adapter->recognises(event)) return adapter;
+  }
+  return nullptr;
+}
+
+const Adapter* find_record_source(std::string_view source) {
+  for (const Adapter* adapter : adapters()) {
+    if (adapter->records != nullptr && adapter->source == source) return adapter;
   }
   return nullptr;
 }

@@ -13,6 +13,12 @@ namespace thaw::event {
 // length is impossible. Line breaks are not skipped: no platform sends them.
 std::optional<std::string> base64_decode(std::string_view text);
 
+// Standard alphabet, padded.
+std::string base64_encode(std::string_view bytes);
+
+// As CloudEvents want header values: space, '"', '%' and all that is not printable ASCII as %XX.
+std::string percent_encode_header(std::string_view text);
+
 // %XX to bytes, once. What is no escape stays as it is. `plus_is_space`: as forms and queries have
 // it.
 std::string percent_decode(std::string_view text, bool plus_is_space);

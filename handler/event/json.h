@@ -57,6 +57,10 @@ class Value {
   std::string_view key() const { return nodes_ == nullptr ? std::string_view{} : node().key; }
   // A string's text; empty for anything else.
   std::string_view text() const { return is_string() ? node().text : std::string_view{}; }
+  // A number as it was written; empty for anything else.
+  std::string_view number_text() const {
+    return type() == Type::kNumber ? node().text : std::string_view{};
+  }
 
   // Numbers; nothing for other types and where the value does not fit. An integer may be spelt
   // 256.0 or 1e2, as some languages write it.

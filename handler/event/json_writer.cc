@@ -54,6 +54,41 @@ void append_quoted(std::string& to, std::string_view text) {
   to += '"';
 }
 
+namespace {
+
+// As deep as a Document is, which is bounded.
+void append(Writer& writer, const Value& value) {
+  switch (value.type()) {
+    case Type::kAbsent:
+    case Type::kNull: writer.null(); break;
+    case Type::kBool: writer.value(value.is_true()); break;
+    case Type::kNumber: writer.raw(value.number_text()); break;
+    case Type::kString: writer.value(value.text()); break;
+    case Type::kArray:
+      writer.begin_array();
+      for (const Value& element : value) append(writer, element);
+      writer.end_array();
+      break;
+    case Type::kObject:
+      writer.begin_object();
+      for (const Value& member : value) {
+        writer.key(member.key());
+        append(writer, member);
+      }
+      writer.end_object();
+      break;
+  }
+}
+
+}  // namespace
+
+std::string to_text(const Value& value) {
+  std::string text;
+  Writer writer(text);
+  append(writer, value);
+  return text;
+}
+
 void Writer::separate() {
   if (follows_) to_ += ',';
   follows_ = true;

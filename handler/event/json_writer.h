@@ -7,7 +7,12 @@
 #include <string>
 #include <string_view>
 
+#include "handler/event/json.h"
+
 namespace thaw::json {
+
+// A value that was read, compact; numbers as they were written.
+std::string to_text(const Value& value);
 
 // Appends `text` in quotes.
 void append_quoted(std::string& to, std::string_view text);
@@ -33,6 +38,8 @@ class Writer {
     return bare(std::to_string(number));
   }
   Writer& null() { return bare("null"); }
+  // A value that is JSON already, taken as it is.
+  Writer& raw(std::string_view json) { return bare(json); }
 
   // key(name).value(value)
   template <class T>

@@ -1,45 +1,49 @@
 // Amazon SQS, with partial batch responses:
 // docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
-#include "base/str.h"
-#include "handler/event/http_fields.h"
+#include "handler/event/record_fields.h"
 #include "handler/event/sources.h"
 
 namespace thaw::event {
 namespace {
 
-bool recognises(const json::Value& event) {
-  return event["Records"].at(0)["eventSource"].text() == "aws:sqs";
-}
+constexpr std::string_view kContent[] = {"/body"};
+
+bool recognises(const json::Value& event) { return first_source(event["Records"]) == "aws:sqs"; }
 
 Result<Batch> read(const json::Value& event) {
-  Batch batch;
-  std::size_t index = 0;
-  for (const json::Value& record : event["Records"]) {
-    const std::string name = cat("Records[", index++, "].messageId");
-    THAW_TRY(id, required_text(record["messageId"], name));
-    // A failure could not be reported: an empty identifier fails the whole batch.
-    if (id.empty()) return fail(Code::kInvalid, cat("event '", name, "': found an empty string"));
-    batch.records.push_back({id, record["body"].text()});
-    batch.in_order = batch.in_order || record["eventSourceARN"].text().ends_with(".fifo");
+  // Without a name a failure could not be told: an empty identifier fails the whole batch.
+  THAW_TRY(batch, read_list(event, "Records", [](const json::Value& record) {
+             return IdField{record["messageId"], "messageId"};
+           }));
+  // As the documentation asks, a failure stops the whole batch of a FIFO queue, whatever the
+  // messages' groups.
+  for (Record& record : batch.records) {
+    if (record.value["eventSourceARN"].text().ends_with(".fifo")) record.group = "fifo";
   }
-  return batch;
+  return std::move(batch);
 }
 
-std::string write(std::span<const std::string_view> failed_ids) {
+std::string write(const json::Value&, std::span<const RecordResult> results, const AnswerFrame&) {
   std::string answer;
   json::Writer writer(answer);
   writer.begin_object().key("batchItemFailures").begin_array();
-  for (const std::string_view id : failed_ids) {
-    writer.begin_object().field("itemIdentifier", id).end_object();
+  for (const RecordResult& result : results) {
+    if (!result.failed()) continue;
+    writer.begin_object().field("itemIdentifier", result.record->id).end_object();
   }
   writer.end_array().end_object();
   return answer;
 }
 
-constexpr BatchSource kBatch = {read, write};
+constexpr RecordSource kRecords = {read,
+                                   write,
+                                   kContent,
+                                   /*tells=*/false,
+                                   /*takes_failures=*/true,
+                                   /*returns_answers=*/false};
 
 }  // namespace
 
-const Adapter kQueue = {"aws:sqs", recognises, nullptr, &kBatch};
+const Adapter kQueue = {"aws:sqs", recognises, nullptr, &kRecords};
 
 }  // namespace thaw::event

@@ -32,15 +32,12 @@ struct Signature {
 };
 
 constexpr Signature kSignatures[] = {
-    {"eventbridge", {"detail-type", "source", "detail"}},
-    {"cloudwatch-logs", {"awslogs"}},
     {"codepipeline", {"CodePipeline.job"}},
     {"cognito-user-pool", {"triggerSource", "userPoolId", "request"}},
     {"cognito-sync", {"datasetName", "identityPoolId", "datasetRecords"}},
     {"aws-config", {"configRuleName", "invokingEvent"}},
     {"amazon-connect", {"Name", "Details"}},
     {"amazon-lex", {"bot", "inputTranscript"}},
-    {"bedrock-agent", {"messageVersion", "agent", "actionGroup"}},
     {"api-gateway-authorizer", {"type", "methodArn"}},
     {"api-gateway-authorizer", {"type", "routeArn"}},
     {"appsync-authorizer", {"authorizationToken", "requestContext"}},
@@ -53,11 +50,8 @@ constexpr Signature kSignatures[] = {
     {"iot-provisioning", {"templateArn", "certificateId"}},
     {"s3-batch", {"job", "tasks", "invocationSchemaVersion"}},
     {"s3-object-lambda", {"userRequest", "xAmzRequestId"}},
+    {"lambda-telemetry", {"time", "type", "record"}},
     {"secrets-manager", {"SecretId", "ClientRequestToken", "Step"}},
-    {"cloudevents", {"specversion", "type", "source"}},
-    {"fc-timer", {"triggerTime", "triggerName"}},
-    {"fc-mns", {"TopicName", "Message", "Subscriber"}},
-    {"fc-mns", {"body", "attrs"}},
 };
 
 bool has_all(const json::Value& event, const Signature& signature) {
@@ -81,14 +75,8 @@ std::string_view own_name(const json::Value& event) {
 }  // namespace
 
 std::string unhandled_source(const json::Value& event) {
-  if (event.is_array() && event.at(0)["specversion"]) return "cloudevents-batch";
   if (!event.is_object()) return {};
   if (const std::string_view name = own_name(event); !name.empty()) return std::string(name);
-  if (event["requestContext"]["connectionId"] && event["requestContext"]["eventType"]) {
-    return "api-gateway-websocket";
-  }
-  if (event["source"]["logstoreName"]) return "fc-log-service";
-  if (event["Version"] && event["Records"].at(0)["PrimaryKey"]) return "fc-tablestore";
   for (const Signature& signature : kSignatures) {
     if (has_all(event, signature)) return std::string(signature.source);
   }

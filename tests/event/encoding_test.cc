@@ -52,6 +52,26 @@ TEST(Base64, DecodesBothAlphabetsPaddedOrNot) {
   }
 }
 
+TEST(Base64, EncodesWhatItDecodes) {
+  constexpr std::uint64_t kSeed = 4;
+  Random random(kSeed);
+  for (std::size_t length = 0; length < 200; ++length) {
+    std::string bytes;
+    for (std::size_t i = 0; i < length; ++i) bytes += static_cast<char>(random.below(256));
+    EXPECT_EQ(event::base64_encode(bytes), base64_encode(bytes, kStandard, true))
+        << "seed " << kSeed;
+  }
+}
+
+TEST(PercentEncodeHeader, KeepsWhatIsPrintable) {
+  EXPECT_EQ(percent_encode_header("/my-source?a=b"), "/my-source?a=b");
+  EXPECT_EQ(percent_encode_header("a \"b\" 100%\n\u00e9\x7f"), "a%20%22b%22%20100%25%0A%C3%A9%7F");
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string one(1, static_cast<char>(byte));
+    EXPECT_EQ(percent_decode(percent_encode_header(one), false), one);
+  }
+}
+
 TEST(Base64, RefusesWhatIsNone) {
   for (const std::string_view text : {"A", "AAAAA", "A=", "A===", "====", "=", "Zg=", "Zm9v!",
                                       "Zm 9", "Zm9v\n", "Z=g=", "é", "Zg==Zg=="}) {

@@ -79,5 +79,27 @@ TEST(JsonWriter, AnyBytesGiveWellFormedJson) {
   }
 }
 
+TEST(JsonWriter, WritesWhatWasReadAsItWas) {
+  for (const std::string_view text :
+       {"null", "true", "-0.0e+10", "123456789012345678901234567890", R"("a\"b\\")", "[]", "{}",
+        R"({"a":[1,{"b":null},"c"],"a":false,"":{}})"}) {
+    const auto document = Document::parse(text);
+    ASSERT_TRUE(document.has_value());
+    EXPECT_EQ(to_text(document->root()), text);
+  }
+  EXPECT_EQ(to_text(Value()), "null");
+  const std::string deep = std::string(kDepthMax, '[') + std::string(kDepthMax, ']');
+  const auto document = Document::parse(deep);
+  ASSERT_TRUE(document.has_value());
+  EXPECT_EQ(to_text(document->root()), deep);
+}
+
+TEST(JsonWriter, TakesJsonAsItIs) {
+  std::string out;
+  Writer writer(out);
+  writer.begin_array().raw("{\"a\":1}").value(2).raw("3").end_array();
+  EXPECT_EQ(out, R"([{"a":1},2,3])");
+}
+
 }  // namespace
 }  // namespace thaw::json

@@ -1,8 +1,12 @@
 // Fuzzes the handler with events: every adapter, request shape and answer shape, around a generator
 // that repeats what it was asked. Each input runs buffered and streamed, and as a manifest, in both
 // of its forms.
+#include <algorithm>
+
 #include "base/check.h"
 #include "base/clock.h"
+#include "handler/event/cbor.h"
+#include "handler/event/inflate.h"
 #include "handler/event/json.h"
 #include "handler/event/utf8.h"
 #include "handler/handler.h"
@@ -92,7 +96,15 @@ void run_once(std::string_view bytes, bool streams) {
   Echo generator;
   Manifest manifest;
   manifest.system = "S";
-  if (!streams) manifest.prompt_pointer = "/prompt";
+  if (!streams) {
+    manifest.events = {{"*", SourceMapping::Use::kContent, {}, "", 3},
+                       {"aws:kinesis",
+                        SourceMapping::Use::kPrompt,
+                        {"/kinesis/data", "base64", "gzip", "json", "/a"},
+                        "",
+                        1},
+                       {"aws:sqs", SourceMapping::Use::kRequest, {"/body", "json", "/r"}, "", 1}};
+  }
   ManualClock clock;
   Collector responder(streams);
   Handler handler(generator, manifest, clock);
@@ -109,6 +121,48 @@ void run_once(std::string_view bytes, bool streams) {
     THAW_CHECK(answer.has_value());
     check_http_answer(answer->root());
   }
+}
+
+// A request as a server of ours would hand it on: a line of headers, then the body. What it is
+// answered with can go out as HTTP.
+void run_http(std::string_view bytes) {
+  Echo generator;
+  Manifest manifest;
+  ManualClock clock;
+  Collector responder(true);
+  Handler handler(generator, manifest, clock);
+  event::HttpRequest request;
+  request.method = "POST";
+  request.paths = {"/"};
+  const std::size_t line = std::min(bytes.find('\n'), bytes.size());
+  std::string_view head = bytes.substr(0, line);
+  while (!head.empty()) {
+    const std::string_view field = head.substr(0, head.find(';'));
+    head.remove_prefix(std::min(field.size() + 1, head.size()));
+    const std::size_t colon = std::min(field.find(':'), field.size());
+    request.headers.emplace_back(field.substr(0, colon),
+                                 field.substr(std::min(colon + 1, field.size())));
+  }
+  request.body = bytes.substr(std::min(line + 1, bytes.size()));
+  const HttpOutcome outcome = handler.handle_http(request, {"id", std::nullopt}, responder);
+  THAW_CHECK(!outcome.error && !outcome.streamed);
+  const event::HttpResponse& response = outcome.response;
+  THAW_CHECK(response.status == 200 || (response.status >= 400 && response.status <= 504));
+  THAW_CHECK(json::Document::parse(response.body).has_value());
+  for (const auto& [name, value] : response.headers) {
+    for (const char letter : name + value) {
+      THAW_CHECK(static_cast<unsigned char>(letter) >= 0x20 && letter != 0x7F);
+    }
+  }
+}
+
+// What unpacks and converts is bounded, and is JSON where it says so.
+void run_decoders(std::string_view bytes) {
+  constexpr std::size_t kMost = 1 << 16;
+  const Result<std::string> unpacked = event::gunzip(bytes, kMost);
+  THAW_CHECK(!unpacked || unpacked->size() <= kMost);
+  const Result<std::string> json = event::cbor_to_json(bytes);
+  THAW_CHECK(!json || json::Document::parse(*json).has_value());
 }
 
 // What is read can be written, and is then read as the same.
@@ -129,6 +183,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   run_once(bytes, /*streams=*/false);
   run_once(bytes, /*streams=*/true);
+  run_http(bytes);
+  run_decoders(bytes);
   check_manifest(parse_manifest(bytes));
   check_manifest(read_manifest(as_bytes(bytes)));
   return 0;

@@ -30,6 +30,7 @@ class FakeGenerator final : public Generator {
 
   std::vector<GenerationRequest> requests;
   std::size_t pieces_taken = 0;
+  std::vector<std::size_t> together;  // how many each call of generate_all() had
 
   Result<Generation> generate(const GenerationRequest& request, const TextSink& sink) override {
     requests.push_back(request);
@@ -60,6 +61,10 @@ class FakeGenerator final : public Generator {
     }
     if (error) return *error;
     return generation;
+  }
+  std::vector<Result<Generation>> generate_all(std::span<const Job> jobs) override {
+    if (!jobs.empty()) together.push_back(jobs.size());
+    return Generator::generate_all(jobs);
   }
   std::string_view model_name() const override { return "tiny"; }
   std::uint32_t context_tokens() const override { return 64; }
@@ -109,7 +114,7 @@ struct House {
   const Gate* gate = nullptr;
 
   Outcome handle(std::string_view event) {
-    Handler handler(generator, manifest, clock, gate);
+    Handler handler(generator, manifest, clock, {gate, nullptr});
     return handler.handle(event, {request_id, deadline}, responder);
   }
 };

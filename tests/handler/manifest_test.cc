@@ -28,7 +28,15 @@ Manifest full_manifest() {
   manifest.max_tokens = 12;
   manifest.max_tokens_limit = 34;
   manifest.event_bytes_max = 4096;
-  manifest.prompt_pointer = "/a~1b/0/~0";
+  manifest.events = {
+      {"*", SourceMapping::Use::kContent, {}, "/mnt/answers", 1},
+      {"aws:kinesis",
+       SourceMapping::Use::kRequest,
+       {"/kinesis/data", "base64", "gzip", "json", "/a~1b/0/~0"},
+       "",
+       4},
+      {"aws:sqs", SourceMapping::Use::kPrompt, {"/body"}, "", 64},
+  };
   return manifest;
 }
 
@@ -39,7 +47,10 @@ constexpr std::string_view kFullJson = R"({
     "repetition_penalty": 1.5, "presence_penalty": -0.5, "frequency_penalty": 2,
     "logit_bias": {"3": -100, "70000": 1.5}, "seed": 1311768467463790320},
   "limits": {"max_tokens": 34, "event_bytes": 4096},
-  "events": {"prompt": "/a~1b/0/~0"}})";
+  "events": {"aws:sqs": {"prompt": "/body", "answer": "return", "at_once": 64},
+    "aws:kinesis": {"request": ["/kinesis/data", "base64", "gzip", "json", "/a~1b/0/~0"],
+      "at_once": 4},
+    "*": {"answer": {"directory": "/mnt/answers"}}}})";
 
 void expect_equal(const Manifest& a, const Manifest& b) {
   EXPECT_EQ(a.name, b.name);
@@ -59,7 +70,14 @@ void expect_equal(const Manifest& a, const Manifest& b) {
   EXPECT_EQ(a.max_tokens, b.max_tokens);
   EXPECT_EQ(a.max_tokens_limit, b.max_tokens_limit);
   EXPECT_EQ(a.event_bytes_max, b.event_bytes_max);
-  EXPECT_EQ(a.prompt_pointer, b.prompt_pointer);
+  ASSERT_EQ(a.events.size(), b.events.size());
+  for (std::size_t i = 0; i < a.events.size(); ++i) {
+    EXPECT_EQ(a.events[i].source, b.events[i].source);
+    EXPECT_EQ(a.events[i].use, b.events[i].use);
+    EXPECT_EQ(a.events[i].path, b.events[i].path);
+    EXPECT_EQ(a.events[i].directory, b.events[i].directory);
+    EXPECT_EQ(a.events[i].at_once, b.events[i].at_once);
+  }
 }
 
 TEST(Manifest, ReadsEveryField) {
@@ -118,14 +136,39 @@ TEST(Manifest, NamesWhatIsWrong) {
        "manifest 'limits.max_tokens': found 0, wanted an integer from 1 to 16777216"},
       {R"({"limits":{"event_bytes":1}})",
        "manifest 'limits.event_bytes': found 1, wanted an integer from 1024 to 67108864"},
-      {R"({"events":{"prompt":"a"}})",
-       "manifest 'events.prompt': wanted a JSON Pointer of at most 1024 bytes, as "
-       "'/request/prompt'"},
-      {R"({"events":{"prompt":"/a~2"}})",
-       "manifest 'events.prompt': wanted a JSON Pointer of at most 1024 bytes, as "
-       "'/request/prompt'"},
-      {R"({"events":{"answer":"/a"}})",
-       "manifest 'events.answer': found an unknown field, wanted prompt"},
+      {R"({"events":{"aws:sqs":7}})",
+       "manifest 'events.aws:sqs': found a number, wanted an object"},
+      {R"({"events":{"aws:sqs":{"prompts":"/a"}}})",
+       "manifest 'events.aws:sqs.prompts': found an unknown field, wanted prompt, request, answer, "
+       "at_once"},
+      {R"({"events":{"aws:sqs":{"prompt":"a"}}})",
+       "manifest 'events.aws:sqs': wanted steps that are JSON Pointers of at most 1024 bytes, as "
+       "'/request/prompt', or 'base64', 'gzip', 'json', 'url', 'dynamodb'"},
+      {R"({"events":{"aws:sqs":{"prompt":["/a~2"]}}})",
+       "manifest 'events.aws:sqs': wanted steps that are JSON Pointers of at most 1024 bytes, as "
+       "'/request/prompt', or 'base64', 'gzip', 'json', 'url', 'dynamodb'"},
+      {R"({"events":{"aws:sqs":{"prompt":[]}}})",
+       "manifest 'events.aws:sqs.prompt': found an array, wanted a JSON Pointer, or an array of "
+       "these and of decodings"},
+      {R"({"events":{"aws:sqs":{"prompt":["/a",1]}}})",
+       "manifest 'events.aws:sqs.prompt': found a number, wanted a JSON Pointer, or an array of "
+       "these and of decodings"},
+      {R"({"events":{"aws:sqs":{"prompt":"/a","request":"/b"}}})",
+       "manifest 'events.aws:sqs.request': found 'prompt' beside it, wanted one of them"},
+      {R"({"events":{"aws:sqs":{"answer":"keep"}}})",
+       "manifest 'events.aws:sqs.answer': found another string, wanted 'return' or {'directory'}"},
+      {R"({"events":{"aws:sqs":{"answer":{}}}})",
+       "manifest 'events.aws:sqs.answer.directory': found nothing, wanted an absolute path"},
+      {R"({"events":{"aws:sqs":{"answer":{"directory":"a"}}}})",
+       "manifest 'events.aws:sqs.answer.directory': wanted an absolute path of at most 1024 bytes"},
+      {R"({"events":{"aws:sqs":{"at_once":65}}})",
+       "manifest 'events.aws:sqs.at_once': found 65, wanted an integer from 1 to 64"},
+      {R"({"events":{"function-url":{}}})",
+       "manifest 'events': wanted sources among '*', 'aws:sqs', 'aws:sns', 'aws:s3', "
+       "'eventbridge', 'aws:kinesis', 'aws:dynamodb', 'aws:kafka', 'aws:mq', 'aws:rmq', "
+       "'cloudwatch-logs', 'step-functions', 'api-gateway-websocket', 'bedrock-agent', "
+       "'cloudevents', 'cloudevents-batch', 'acs:oss', 'fc-timer', 'fc-mns', 'fc-sls', "
+       "'fc-tablestore', 'fc-cdn'"},
   };
   for (const auto& [json, message] : cases) {
     const Result<Manifest> manifest = parse_manifest(json);
@@ -146,12 +189,12 @@ TEST(Manifest, CompilesToTheSameBytesAndBack) {
   }
 }
 
-TEST(Manifest, CompiledBytesAreTheseForVersion1) {
+TEST(Manifest, CompiledBytesAreTheseForVersion2) {
   Manifest manifest;
   manifest.name = "m";
   manifest.sampling.logit_bias = {{9, 1.0f}};
   const unsigned char expected[] = {
-      'T', 'H', 'M', 'F', 1, 0, 0, 0,                   // magic, version
+      'T', 'H', 'M', 'F', 2, 0, 0, 0,                   // magic, version
       0, 0, 0, 0,                                       // flags
       0, 1, 0, 0, 0, 16, 0, 0, 0, 0, 0x60, 0,           // max_tokens, its limit,
                                                         // event_bytes_max
@@ -161,7 +204,7 @@ TEST(Manifest, CompiledBytesAreTheseForVersion1) {
       0, 0, 0, 0, 0, 0, 0, 0,                           // seed
       1, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0x80, 0x3F,         // logit_bias
       1, 0, 0, 0, 'm', 4, 0, 0, 0, 'c', 'h', 'a', 't',  // name, task
-      0, 0, 0, 0, 0, 0, 0, 0,                           // system, prompt_pointer
+      0, 0, 0, 0, 0, 0, 0, 0,                           // system, events
   };
   const std::vector<std::byte> compiled = compile_manifest(manifest);
   ASSERT_EQ(compiled.size(), sizeof expected);
@@ -184,12 +227,12 @@ TEST(Manifest, EveryCutIsRefused) {
 
 TEST(Manifest, AnotherVersionSaysWhatToDo) {
   std::vector<std::byte> compiled = compile_manifest(Manifest());
-  compiled[4] = std::byte{2};
+  compiled[4] = std::byte{1};
   const Result<Manifest> manifest = read_manifest(compiled);
   ASSERT_FALSE(manifest.has_value());
   EXPECT_EQ(manifest.error().code, Code::kUnsupported);
   EXPECT_EQ(manifest.error().message,
-            "read manifest: version 2, this build reads 1; freeze the snapshot anew");
+            "read manifest: version 1, this build reads 2; freeze the snapshot anew");
 }
 
 // A corrupt byte is refused, or makes another manifest that is valid and compiles to those bytes.
@@ -243,8 +286,24 @@ TEST(Manifest, ValidateFindsWhatCannotBeSpeltInJson) {
   EXPECT_TRUE(refused([](Manifest& m) { m.sampling.logit_bias[1] = 101; }));
   EXPECT_TRUE(refused([](Manifest& m) { m.system = "\xFF"; }));
   EXPECT_TRUE(refused([](Manifest& m) { m.system.assign(kSystemBytesMax + 1, 'x'); }));
-  EXPECT_TRUE(refused([](Manifest& m) { m.prompt_pointer = "/\xFF"; }));
-  EXPECT_TRUE(refused([](Manifest& m) { m.prompt_pointer = "/" + std::string(1024, 'x'); }));
+  const auto mapped = [&](const SourceMapping& mapping) {
+    return refused([&](Manifest& m) { m.events = {mapping}; });
+  };
+  constexpr auto kPrompt = SourceMapping::Use::kPrompt;
+  EXPECT_FALSE(mapped({"aws:sqs", kPrompt, {"/a"}, "/b", 1}));
+  EXPECT_TRUE(mapped({"aws:sqs", kPrompt, {"/\xFF"}, "", 1}));
+  EXPECT_TRUE(mapped({"aws:sqs", kPrompt, {"/" + std::string(1024, 'x')}, "", 1}));
+  EXPECT_TRUE(mapped({"aws:sqs", kPrompt, {}, "", 1}));
+  EXPECT_TRUE(mapped({"aws:sqs", SourceMapping::Use::kContent, {"/a"}, "", 1}));
+  EXPECT_TRUE(mapped({"aws:sqs", static_cast<SourceMapping::Use>(3), {"/a"}, "", 1}));
+  EXPECT_TRUE(mapped({"aws:sqs", kPrompt, std::vector<std::string>(17, "/a"), "", 1}));
+  EXPECT_TRUE(mapped({"aws:sqs", kPrompt, {"/a"}, "/a\nb", 1}));
+  EXPECT_TRUE(mapped({"aws:sqs", kPrompt, {"/a"}, "", 0}));
+  EXPECT_TRUE(mapped({"aws:none", kPrompt, {"/a"}, "", 1}));
+  EXPECT_TRUE(refused([](Manifest& m) {
+    m.events = {{"aws:sqs", SourceMapping::Use::kContent, {}, "", 1},
+                {"aws:sqs", SourceMapping::Use::kContent, {}, "", 1}};
+  }));
   EXPECT_TRUE(refused([](Manifest& m) { m.max_tokens = 35; }));
   EXPECT_TRUE(refused([](Manifest& m) { m.max_tokens_limit = kTokensLimitMax + 1; }));
   EXPECT_TRUE(refused([](Manifest& m) { m.event_bytes_max = kEventBytesLimitMax + 1; }));
