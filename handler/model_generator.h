@@ -1,14 +1,18 @@
 // The real Generator: renders, encodes, evaluates, samples, decodes.
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "handler/generator.h"
 #include "handler/manifest.h"
 #include "handler/model/engine.h"
 #include "handler/model/prefix.h"
+#include "handler/sequence.h"
 #include "handler/text/chat_template.h"
 #include "handler/text/tokenizer.h"
 
@@ -23,6 +27,8 @@ class ModelGenerator final : public Generator {
                  const Manifest& manifest, Clock& clock);
 
   Result<Generation> generate(const GenerationRequest& request, const TextSink& sink) override;
+  // Steps of all are evaluated in one batch: the weights are read once for all of them.
+  std::vector<Result<Generation>> generate_all(std::span<const Job> jobs) override;
   std::string_view model_name() const override { return manifest_.name; }
   std::uint32_t context_tokens() const override;
 
@@ -30,12 +36,9 @@ class ModelGenerator final : public Generator {
   Result<std::vector<text::Token>> prompt_tokens(const GenerationRequest& request) const;
 
  private:
-  struct Run;
-  // Whether a step that is expected to take `step` would end after the deadline.
-  bool too_late(const GenerationRequest& request, std::chrono::nanoseconds step) const;
-  void restore_prefix(const GenerationRequest& request, Run& run);
-  Result<Done> prefill(const GenerationRequest& request, Run& run);
-  Result<Done> decode(const GenerationRequest& request, const TextSink& sink, Run& run);
+  Result<std::unique_ptr<Sequence>> begin(const Job& job);
+  // One step of each that has not ended. False: all have.
+  bool step(std::span<const std::unique_ptr<Sequence>> sequences);
 
   model::Engine& engine_;
   const model::Prefixes& prefixes_;
