@@ -15,7 +15,10 @@ packages_of() {
         libcli11-dev libutf8proc-dev libxxhash-dev
       ;;
     model) echo python3-pip ca-certificates ;;
-    test) echo libgtest-dev libgmock-dev googletest libbenchmark-dev libpcre2-dev libsimde-dev ;;
+    test)
+      echo libgtest-dev libgmock-dev googletest libbenchmark-dev libpcre2-dev libsimde-dev \
+        zlib1g-dev
+      ;;
     cross)
       # An arm64 machine runs the arm64 tests natively.
       if [ "$(uname -m)" = x86_64 ]; then

@@ -40,21 +40,51 @@ handler::GenerationRequest request_for(const RunArguments& arguments,
   return request;
 }
 
-void print_json(const handler::Generation& done, const std::string& text, double open_seconds,
+// What a model thought and what it answered, as they come: collected for JSON, or shown with the
+// thoughts between the tags that models put around them.
+class Shown {
+ public:
+  Shown(const Context& context, bool json) : context_(context), json_(json) {}
+
+  bool take(const handler::TextPiece& piece) {
+    if (json_) {
+      (piece.reasoning ? reasoning_ : text_) += piece.text;
+      return true;
+    }
+    if (piece.reasoning != thinking_) write(piece.reasoning ? "<think>\n" : "\n</think>\n\n");
+    thinking_ = piece.reasoning;
+    write(piece.text);
+    return std::fflush(context_.out) == 0;
+  }
+  const std::string& text() const { return text_; }
+  const std::string& reasoning() const { return reasoning_; }
+
+ private:
+  void write(std::string_view text) { std::fwrite(text.data(), 1, text.size(), context_.out); }
+
+  const Context& context_;
+  const bool json_;
+  bool thinking_ = false;
+  std::string text_;
+  std::string reasoning_;
+};
+
+void print_json(const handler::Generation& done, const Shown& shown, double open_seconds,
                 const Context& context) {
-  const nlohmann::json all = {{"text", text},
-                              {"tokens", done.tokens},
-                              {"finish_reason", handler::name_of(done.finish_reason)},
-                              {"usage",
-                               {{"prompt_tokens", done.usage.prompt_tokens},
-                                {"completion_tokens", done.usage.completion_tokens},
-                                {"cached_tokens", done.usage.cached_tokens}}},
-                              {"timings",
-                               {{"open_ms", open_seconds * 1e3},
-                                {"tokenise_ms", seconds(done.tokenise) * 1e3},
-                                {"prefix_ms", seconds(done.prefix) * 1e3},
-                                {"prefill_ms", seconds(done.prefill) * 1e3},
-                                {"decode_ms", seconds(done.decode) * 1e3}}}};
+  nlohmann::json all = {{"text", shown.text()},
+                        {"tokens", done.tokens},
+                        {"finish_reason", handler::name_of(done.finish_reason)},
+                        {"usage",
+                         {{"prompt_tokens", done.usage.prompt_tokens},
+                          {"completion_tokens", done.usage.completion_tokens},
+                          {"cached_tokens", done.usage.cached_tokens}}},
+                        {"timings",
+                         {{"open_ms", open_seconds * 1e3},
+                          {"tokenise_ms", seconds(done.tokenise) * 1e3},
+                          {"prefix_ms", seconds(done.prefix) * 1e3},
+                          {"prefill_ms", seconds(done.prefill) * 1e3},
+                          {"decode_ms", seconds(done.decode) * 1e3}}}};
+  if (!shown.reasoning().empty()) all["reasoning_content"] = shown.reasoning();
   std::fprintf(context.out, "%s\n",
                all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
@@ -91,19 +121,12 @@ Result<Done> run(const RunArguments& arguments, const Context& context) {
   THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));
   const double open_seconds = seconds(context.clock.now() - begin);
   warn_of_prefixes(*function, context);
-  std::string text;
-  const handler::TextSink sink = [&](std::string_view piece) {
-    if (arguments.json) {
-      text.append(piece);
-      return true;
-    }
-    std::fwrite(piece.data(), 1, piece.size(), context.out);
-    return std::fflush(context.out) == 0;
-  };
+  Shown shown(context, arguments.json);
+  const handler::TextSink sink = [&](const handler::TextPiece& piece) { return shown.take(piece); };
   THAW_TRY(done, function->generator().generate(
                      request_for(arguments, function->manifest(), std::move(prompt)), sink));
   if (arguments.json) {
-    print_json(done, text, open_seconds, context);
+    print_json(done, shown, open_seconds, context);
     return Done{};
   }
   std::fputc('\n', context.out);

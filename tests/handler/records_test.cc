@@ -273,6 +273,38 @@ TEST(Records, AnAnswerThatCannotBeWrittenIsAFailure) {
   EXPECT_EQ(timer.error->type, "Function.AnswerNotWritten");
 }
 
+// As the platform sends it, in CBOR.
+TEST(Tablestore, ComesInCbor) {
+  House house;
+  const std::string event =
+      "\xA2\x67Version\x67Sync-v1\x67Records\x81\xA4\x64Type\x66PutRow\x64Info\xA1\x69Timestamp"
+      "\x07\x6APrimaryKey\x81\xA2\x6A"
+      "ColumnName\x62pk\x65Value\x03\x67"
+      "Columns\x80";
+  const Outcome outcome = house.handle(event);
+  ASSERT_FALSE(outcome.error.has_value()) << outcome.error->message;
+  EXPECT_EQ(at(outcome.body, "/results/0/id"), "\"row-0\"");
+  EXPECT_EQ(prompt_of(house.generator.requests.at(0)),
+            R"({"Type":"PutRow","Info":{"Timestamp":7},"PrimaryKey":[{"ColumnName":"pk",)"
+            R"("Value":3}],"Columns":[]})");
+  const Outcome cut = house.handle(event.substr(0, event.size() - 1));
+  ASSERT_TRUE(cut.error.has_value());
+  EXPECT_EQ(cut.error->message, "event: CBOR: byte " + std::to_string(event.size() - 1) +
+                                    ": cut short; the data is damaged");
+}
+
+TEST(EventBus, AScheduleWithoutDetailIsItsOwnPrompt) {
+  House house;
+  const std::string event =
+      R"({"version":"0","id":"53dc4d37","detail-type":"Scheduled Event","source":"aws.events",)"
+      R"("account":"1","time":"2019-10-08T16:53:06Z","region":"us-east-1",)"
+      R"("resources":["arn:aws:events:us-east-1:1:rule/daily"],"detail":{}})";
+  const Outcome outcome = house.handle(event);
+  ASSERT_FALSE(outcome.error.has_value());
+  EXPECT_EQ(at(outcome.body, "/text"), "\"Hello, world\"");
+  EXPECT_EQ(prompt_of(house.generator.requests.at(0)), event);
+}
+
 TEST(StepFunctions, TheTokenComesBackWithTheOutput) {
   House house;
   const Outcome outcome = house.handle(R"({"taskToken":"AAA\"b","input":{"prompt":"Hi"}})");
