@@ -64,8 +64,8 @@ void matmul(benchmark::State& state, const KernelSet& set, Kind kind, const Size
   const Memory panels = make_panels(kind, size, random);
   const Matrix w = {kind, size.rows, size.cols, panels.get()};
   const std::vector<float> x = random.floats(size.tokens * size.cols);
-  Activations in = {x.data(), size.cols, size.tokens, size.cols, nullptr};
-  const Memory packed = allocate(set.packed_bytes(size.tokens, size.cols));
+  Activations in = {x.data(), size.cols, size.tokens, size.cols};
+  const Memory packed = allocate(set.packed_bytes(size.tokens, size.cols, in.refined));
   const std::size_t blocks = (size.tokens + set.token_block - 1) / set.token_block;
   if (!info(kind).is_float) {
     set.pack(in, 0, blocks, packed.get());
@@ -88,8 +88,8 @@ void matmul(benchmark::State& state, const KernelSet& set, Kind kind, const Size
 void pack(benchmark::State& state, const KernelSet& set, const Size& size) {
   Random random(2);
   const std::vector<float> x = random.floats(size.tokens * size.cols);
-  const Activations in = {x.data(), size.cols, size.tokens, size.cols, nullptr};
-  const Memory packed = allocate(set.packed_bytes(size.tokens, size.cols));
+  const Activations in = {x.data(), size.cols, size.tokens, size.cols};
+  const Memory packed = allocate(set.packed_bytes(size.tokens, size.cols, in.refined));
   const std::size_t blocks = (size.tokens + set.token_block - 1) / set.token_block;
   for (auto _ : state) {
     set.pack(in, 0, blocks, packed.get());

@@ -94,6 +94,8 @@ void score_tile(const std::byte* const* blocks, std::size_t keys_at, std::size_t
   }
 }
 
+THAW_INLINE Lanes16 weight_lanes(Lanes16 x) { return zero_below(x, -64.0f, exp_lanes(x)); }
+
 // Turns scores[0 .. count) into weights, in place; gives the maximum and the sum of weights.
 // Overwrites the lanes up to the next multiple of 16.
 inline void soften(float* scores, std::size_t count, float* maximum, float* sum) {
@@ -102,12 +104,12 @@ inline void soften(float* scores, std::size_t count, float* maximum, float* sum)
   Lanes16 sums = Lanes16::zero();
   std::size_t j = 0;
   for (; j + 16 <= count; j += 16) {
-    const Lanes16 e = exp_lanes(sub(Lanes16::load(scores + j), top));
+    const Lanes16 e = weight_lanes(sub(Lanes16::load(scores + j), top));
     e.store(scores + j);
     sums = add(sums, e);
   }
   if (j < count) {
-    exp_lanes(sub(load_some(scores + j, count - j), top)).store(scores + j);
+    weight_lanes(sub(load_some(scores + j, count - j), top)).store(scores + j);
     sums = add(sums, load_some(scores + j, count - j));
   }
   *maximum = largest;
@@ -251,7 +253,7 @@ inline void merge_piece(const float* split, std::size_t at, std::size_t stride, 
                         float* sum, float* values) {
   const float top = split[0] > *maximum ? split[0] : *maximum;
   alignas(64) float factors[16] = {*maximum - top, split[0] - top};
-  exp_lanes(Lanes16::load(factors)).store(factors);
+  weight_lanes(Lanes16::load(factors)).store(factors);
   *sum = __builtin_fmaf(split[1], factors[1], *sum * factors[0]);
   const Lanes16 old_factor = Lanes16::set1(factors[0]), new_factor = Lanes16::set1(factors[1]);
   for (std::size_t c = 0; c < stride; c += 16) {

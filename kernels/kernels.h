@@ -17,16 +17,21 @@
 namespace thaw::kernels {
 
 // The version of ARITHMETIC.md; snapshots and prefixes carry it.
-inline constexpr std::uint32_t kArithmeticVersion = 1;
+inline constexpr std::uint32_t kArithmeticVersion = 2;
 
 // The inputs of a matrix product: token t's row is x[t * stride .. + cols).
 struct Activations {
-  const float* x = nullptr;           // [tokens, stride]; read for float kinds, and by pack()
-  std::size_t stride = 0;             // floats, >= cols
+  const float* x = nullptr;  // [tokens, stride]; read for float kinds, and by pack()
+  std::size_t stride = 0;    // floats, >= cols
   std::size_t tokens = 0;
   std::size_t cols = 0;               // a multiple of 32 unless only float kinds read it
+  std::size_t refined = 0;            // groups of a token with a second term; kRefineAll: all
   const std::byte* packed = nullptr;  // what pack() wrote; read for quantised kinds
 };
+
+inline constexpr std::size_t kRefineAll = ~std::size_t{0};
+inline constexpr std::size_t kRefinedMax = 16;  // of Activations::refined where it is not all
+inline constexpr std::size_t kPackedColsMax = 131072;  // columns of an input that is packed
 
 inline constexpr std::uint32_t kKvBlockPositions = 64;  // positions of one KV block
 inline constexpr std::uint32_t kSplitPositions = 512;   // positions of one softmax split
@@ -49,13 +54,13 @@ struct KvShape {
 
 // Queries of consecutive positions for the query heads that share one kv head.
 struct Queries {
-  const float* q = nullptr;           // query of (token t, head h): q + t * stride + h * key_dim
-  std::size_t stride = 0;             // floats
+  const float* q = nullptr;  // query of (token t, head h): q + t * stride + h * key_dim
+  std::size_t stride = 0;    // floats
   std::uint32_t tokens = 0;
   std::uint32_t heads = 0;
   std::uint32_t kv_head = 0;
-  std::uint32_t first_position = 0;   // of token 0; token t attends to [0, first_position + t]
-  float scale = 0;                    // scores are scale * (q . k)
+  std::uint32_t first_position = 0;  // of token 0; token t attends to [0, first_position + t]
+  float scale = 0;                   // scores are scale * (q . k)
   const std::byte* const* blocks = nullptr;  // the layer's KV: block b has positions 64*b ...
                                              // 64-byte aligned each
 
@@ -76,8 +81,9 @@ struct KernelSet {
   // packed layout. Tokens are packed in blocks of `token_block`; different blocks may be packed by
   // different threads.
   std::size_t token_block;
-  // Bytes of the packed form of [tokens, cols], to be 64-byte aligned.
-  std::size_t (*packed_bytes)(std::size_t tokens, std::size_t cols);
+  // Bytes of the packed form of [tokens, cols] with `refined` as in Activations, to be 64-byte
+  // aligned.
+  std::size_t (*packed_bytes)(std::size_t tokens, std::size_t cols, std::size_t refined);
   // Packs blocks [block_begin, block_end) of `in` (tokens block*token_block ...) into `packed`, the
   // start of the whole packed form.
   void (*pack)(const Activations& in, std::size_t block_begin, std::size_t block_end,

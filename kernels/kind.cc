@@ -6,9 +6,9 @@ namespace thaw::kernels {
 namespace {
 
 constexpr KindInfo kKinds[] = {
-    {Kind::kF32, "f32", 1, 4, 64, true},       {Kind::kF16, "f16", 1, 2, 32, true},
-    {Kind::kBf16, "bf16", 1, 2, 32, true},     {Kind::kQ8, "q8", 32, 34, 544, false},
-    {Kind::kQ4, "q4", 32, 18, 288, false},     {Kind::kQ4m, "q4m", 32, 20, 320, false},
+    {Kind::kF32, "f32", 1, 4, 64, true},        {Kind::kF16, "f16", 1, 2, 32, true},
+    {Kind::kBf16, "bf16", 1, 2, 32, true},      {Kind::kQ8, "q8", 32, 34, 544, false},
+    {Kind::kQ4, "q4", 32, 18, 288, false},      {Kind::kQ4m, "q4m", 32, 20, 320, false},
     {Kind::kQ4k, "q4k", 256, 144, 2304, false}, {Kind::kQ5k, "q5k", 256, 176, 2816, false},
     {Kind::kQ6k, "q6k", 256, 210, 3360, false},
 };

@@ -40,9 +40,9 @@
 
 namespace thaw::kernels {
 
-inline constexpr std::size_t kPanelRows = 16;      // a lane is a row: one zmm of int32, two ymm
-inline constexpr std::size_t kGroupCols = 32;      // columns that share an activation scale
-inline constexpr std::size_t kPanelAlign = 64;     // bytes; a cache line
+inline constexpr std::size_t kPanelRows = 16;   // a lane is a row: one zmm of int32, two ymm
+inline constexpr std::size_t kGroupCols = 32;   // columns that share an activation scale
+inline constexpr std::size_t kPanelAlign = 64;  // bytes; a cache line
 
 enum class Kind : std::uint32_t {  // stored in snapshots: values never change
   kF32 = 0,

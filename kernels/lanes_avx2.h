@@ -107,6 +107,12 @@ THAW_INLINE __m256 scale_by_power(__m256 p, __m256 n) {
 THAW_INLINE Lanes16 scale_by_power(Lanes16 p, Lanes16 n) {
   return {scale_by_power(p.low, n.low), scale_by_power(p.high, n.high)};
 }
+// y, but +0 in lanes where x < limit.
+THAW_INLINE Lanes16 zero_below(Lanes16 x, float limit, Lanes16 y) {
+  const __m256 least = _mm256_set1_ps(limit);
+  return {_mm256_and_ps(_mm256_cmp_ps(x.low, least, _CMP_NLT_UQ), y.low),
+          _mm256_and_ps(_mm256_cmp_ps(x.high, least, _CMP_NLT_UQ), y.high)};
+}
 // Bit i: lane i of a equals b's.
 THAW_INLINE std::uint32_t equal_mask(Lanes16 a, Lanes16 b) {
   const int low = _mm256_movemask_ps(_mm256_cmp_ps(a.low, b.low, _CMP_EQ_OQ));

@@ -87,6 +87,11 @@ THAW_INLINE Lanes16 scale_by_power(Lanes16 p, Lanes16 n) {
   const __m512 first = _mm512_mul_ps(p.v, power_of_two(half));
   return {_mm512_mul_ps(first, power_of_two(_mm512_sub_epi32(whole, half)))};
 }
+// y, but +0 in lanes where x < limit.
+THAW_INLINE Lanes16 zero_below(Lanes16 x, float limit, Lanes16 y) {
+  const __mmask16 kept = _mm512_cmp_ps_mask(x.v, _mm512_set1_ps(limit), _CMP_NLT_UQ);
+  return {_mm512_maskz_mov_ps(kept, y.v)};
+}
 // Bit i: lane i of a equals b's.
 THAW_INLINE std::uint32_t equal_mask(Lanes16 a, Lanes16 b) {
   return _mm512_cmp_ps_mask(a.v, b.v, _CMP_EQ_OQ);

@@ -131,6 +131,16 @@ THAW_INLINE Lanes16 scale_by_power(Lanes16 p, const Lanes16& n) {
   }
   return p;
 }
+// y, but +0 in lanes where x < limit.
+THAW_INLINE Lanes16 zero_below(const Lanes16& x, float limit, const Lanes16& y) {
+  Lanes16 kept;
+  THAW_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    const uint32x4_t below = vcltq_f32(x.v[i], vdupq_n_f32(limit));
+    kept.v[i] = vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(y.v[i]), below));
+  }
+  return kept;
+}
 // Bit i: lane i of a equals b's.
 THAW_INLINE std::uint32_t equal_mask(const Lanes16& a, const Lanes16& b) {
   const uint32_t bits[4] = {1, 2, 4, 8};

@@ -3,95 +3,228 @@
 //   kTokenBlock                    tokens of one packed block
 //   packed_group_bytes(tokens)     bytes of one packed group of a block of so many tokens
 //   pack_group(x, group, tokens, token)       quantises 32 floats into their place in the group
+//   kTilePanels                    panels that share the loads of activations
 //   kExpandedGroup<kind>           bytes of an expanded group
 //   expand_group<kind>(panel, g, to)          unpacks group g of a panel
-//   multiply_expanded<kind, tokens>(weights, x, groups, sums)
-//   multiply_panel<kind, tokens>(panel, x, groups, sums)      without expanding; tokens <= kDirect
-// where `sums` [tokens][16] is added onto, groups ascending.
+//   scale_of, largest_of                      a group's scale (weights-inl.h), largest magnitude
+//   multiply_expanded<kind, tokens>(weights, terms, sums)
+//       adds onto sums [tokens][kTilePanels][16], term by term; weights: of each group one expanded
+//       group for each of kTilePanels panels
+//   multiply_panel<kind, tokens>(panel, terms, sums)
+//       the same for one panel, without expanding; tokens <= kDirect
 //
 // Few tokens: weights are streamed once and expanded in registers. More: each panel's columns are
 // expanded once, kBlockGroups groups at a time (so that they stay in the first-level cache), and
 // reused for all tokens, whose sums wait in a tile.
 
-inline constexpr std::size_t kBlockGroups = 32;  // expanded groups: about 20 KiB
+inline constexpr std::size_t kBlockGroups = 32 / kTilePanels;  // expanded: about 20 KiB
 inline constexpr std::size_t kFloatBlock = 256;  // expanded columns of float kinds: 16 KiB
-inline constexpr std::size_t kTileTokens = 384;  // a multiple of every kTokenBlock; 24 KiB
-inline constexpr std::size_t kExpandedBytes = kBlockGroups * 704;  // 704: the largest group
+inline constexpr std::size_t kTileTokens = 384 / kTilePanels;  // their sums: 24 KiB
+inline constexpr std::size_t kExpandedBytes = kBlockGroups * kTilePanels * 704;  // 704: the largest
 static_assert(kTileTokens % kTokenBlock == 0 && kDirect <= kTokenBlock);
 static_assert(kExpandedBytes >= kFloatBlock * kPanelRows * sizeof(float));
 
 std::size_t scratch_bytes(Kind, std::size_t, std::size_t tokens) {
   const std::size_t tile = tokens < kTileTokens ? tokens : kTileTokens;
-  return kExpandedBytes + tile * kPanelRows * sizeof(float);
+  return kExpandedBytes + tile * kTilePanels * kPanelRows * sizeof(float);
 }
 
-std::size_t packed_bytes(std::size_t tokens, std::size_t cols) {
-  const std::size_t whole = tokens / kTokenBlock * packed_group_bytes(kTokenBlock);
+// A packed block of tokens: a directory, then its terms, each a packed group of the whole block.
+// A group that is refined for any of the block's tokens has two terms, the second one silent for
+// the tokens that it is not refined for; terms are in the order in which sums take them.
+//   u32 first[runs + 1]  the first term of each run of kBlockGroups groups; then their number
+//   u32 group[terms]     the group of each term
+//   terms, 64-byte aligned
+struct PackedShape {
+  std::size_t groups = 0;
+  std::size_t refined = 0;
+
+  std::size_t runs() const { return (groups + kBlockGroups - 1) / kBlockGroups; }
+  // The most terms that a block of `tokens` can have.
+  std::size_t terms(std::size_t tokens) const {
+    return groups + (refined < groups / tokens ? refined * tokens : groups);
+  }
+  std::size_t directory_bytes(std::size_t tokens) const {
+    return (sizeof(std::uint32_t) * (runs() + 1 + terms(tokens)) + 63) / 64 * 64;
+  }
+  std::size_t block_bytes(std::size_t tokens) const {
+    const std::size_t terms_bytes = terms(tokens) * packed_group_bytes(tokens);
+    return directory_bytes(tokens) + (terms_bytes + 63) / 64 * 64;
+  }
+};
+
+struct PackedBlock {
+  const std::uint32_t* first;
+  const std::uint32_t* group;
+  const std::byte* terms;
+
+  static PackedBlock at(const std::byte* block, const PackedShape& shape, std::size_t tokens) {
+    const std::uint32_t* directory = reinterpret_cast<const std::uint32_t*>(block);
+    return {directory, directory + shape.runs() + 1, block + shape.directory_bytes(tokens)};
+  }
+};
+
+std::size_t packed_bytes(std::size_t tokens, std::size_t cols, std::size_t refined) {
+  const PackedShape shape = {cols / kGroupCols, refined};
   const std::size_t rest = tokens % kTokenBlock;
-  return (whole + (rest == 0 ? 0 : packed_group_bytes(rest))) * (cols / kGroupCols);
+  return tokens / kTokenBlock * shape.block_bytes(kTokenBlock) +
+         (rest == 0 ? 0 : shape.block_bytes(rest));
+}
+
+// The groups that are refined for each token of a block, and for any of them, as bits.
+struct RefinedGroups {
+  static constexpr std::size_t kWords = kPackedColsMax / kGroupCols / 64;
+  std::uint64_t any[kWords];
+  std::uint32_t of[kTokenBlock][kRefinedMax];
+  std::size_t count[kTokenBlock];
+  bool all;
+
+  static bool has(const std::uint64_t* bits, std::size_t g) { return bits[g / 64] >> g % 64 & 1; }
+  bool has(std::size_t token, std::size_t g) const {
+    if (all) return true;
+    for (std::size_t i = 0; i < count[token]; ++i) {
+      if (of[token][i] == g) return true;
+    }
+    return false;
+  }
+};
+
+// The `refined` largest groups of a token, kept sorted, the largest first.
+inline void choose_refined(const float* x, std::size_t groups, std::size_t refined,
+                           std::size_t token, RefinedGroups& to) {
+  std::uint32_t largest[kRefinedMax];
+  std::size_t count = 0;
+  for (std::size_t g = 0; g < groups; ++g) {
+    const std::uint32_t bits = largest_of(x + g * kGroupCols);
+    if (bits < kSilenceBits || bits >= kHugeBits) continue;
+    if (count == refined && bits <= largest[count - 1]) continue;
+    std::size_t place = count < refined ? count++ : count - 1;
+    for (; place > 0 && largest[place - 1] < bits; --place) {
+      largest[place] = largest[place - 1];
+      to.of[token][place] = to.of[token][place - 1];
+    }
+    largest[place] = bits;
+    to.of[token][place] = static_cast<std::uint32_t>(g);
+  }
+  to.count[token] = count;
+  for (std::size_t i = 0; i < count; ++i) {
+    to.any[to.of[token][i] / 64] |= std::uint64_t{1} << to.of[token][i] % 64;
+  }
+}
+
+inline RefinedGroups refined_groups(const Activations& in, std::size_t first, std::size_t tokens) {
+  const std::size_t groups = in.cols / kGroupCols;
+  RefinedGroups refined;
+  refined.all = in.refined >= groups;
+  std::memset(refined.any, refined.all ? 0xff : 0, (groups + 63) / 64 * sizeof(std::uint64_t));
+  for (std::size_t token = 0; token < tokens && !refined.all; ++token) {
+    refined.count[token] = 0;
+    if (in.refined == 0) continue;
+    choose_refined(in.x + (first + token) * in.stride, groups, in.refined, token, refined);
+  }
+  return refined;
+}
+
+// What one term leaves over of a group: e = fma(-q, s, x).
+//   e  [32]
+inline void left_over(const float* x, float* e) {
+  const float s = scale_of(largest_of(x));
+  const Lanes16 r = Lanes16::set1(s == 0 ? 0.0f : 1.0f / s), scale = Lanes16::set1(s);
+  for (std::size_t i = 0; i < kGroupCols; i += 16) {
+    const Lanes16 from = Lanes16::load(x + i);
+    fma(negate(round(mul(from, r))), scale, from).store(e + i);
+  }
 }
 
 void pack(const Activations& in, std::size_t block_begin, std::size_t block_end,
           std::byte* packed) {
-  const std::size_t groups = in.cols / kGroupCols;
+  const PackedShape shape = {in.cols / kGroupCols, in.refined};
   for (std::size_t block = block_begin; block < block_end; ++block) {
     const std::size_t first = block * kTokenBlock;
     const std::size_t tokens = in.tokens - first < kTokenBlock ? in.tokens - first : kTokenBlock;
-    const std::size_t group_bytes = packed_group_bytes(tokens);
-    std::byte* to = packed + block * groups * packed_group_bytes(kTokenBlock);
-    for (std::size_t token = 0; token < tokens; ++token) {
-      const float* x = in.x + (first + token) * in.stride;
-      for (std::size_t g = 0; g < groups; ++g) {
-        pack_group(x + g * kGroupCols, to + g * group_bytes, tokens, token);
+    const RefinedGroups refined = refined_groups(in, first, tokens);
+    std::byte* to = packed + block * shape.block_bytes(kTokenBlock);
+    std::uint32_t* run = reinterpret_cast<std::uint32_t*>(to);
+    std::uint32_t* group_of = run + shape.runs() + 1;
+    std::byte* const terms = to + shape.directory_bytes(tokens);
+    std::uint32_t term = 0;
+    for (std::size_t g = 0; g < shape.groups; ++g) {
+      if (g % kBlockGroups == 0) run[g / kBlockGroups] = term;
+      group_of[term] = static_cast<std::uint32_t>(g);
+      std::byte* place = terms + term++ * packed_group_bytes(tokens);
+      for (std::size_t token = 0; token < tokens; ++token) {
+        pack_group(in.x + (first + token) * in.stride + g * kGroupCols, place, tokens, token);
+      }
+      if (!RefinedGroups::has(refined.any, g)) continue;
+      group_of[term] = static_cast<std::uint32_t>(g);
+      place = terms + term++ * packed_group_bytes(tokens);
+      for (std::size_t token = 0; token < tokens; ++token) {
+        float rest[kGroupCols] = {};
+        if (refined.has(token, g)) {
+          left_over(in.x + (first + token) * in.stride + g * kGroupCols, rest);
+        }
+        pack_group(rest, place, tokens, token);
       }
     }
+    run[shape.runs()] = term;
   }
 }
 
-// Copies sums [tokens][16] into the rows of panel `panel`; rows past the matrix's are left out.
-inline void write_rows(const Matrix& w, std::size_t panel, const float* sums, std::size_t tokens,
-                       float* y, std::size_t y_stride) {
+// Writes sums, plus 0, into the rows of panel `panel`; rows past the matrix's are left out.
+//   sums  [16] of each token, `stride` floats apart
+inline void write_rows(const Matrix& w, std::size_t panel, const float* sums, std::size_t stride,
+                       std::size_t tokens, float* y, std::size_t y_stride) {
   const std::size_t row = panel * kPanelRows;
   float* to = y + row;
-  if (w.rows - row >= kPanelRows) {
-    for (std::size_t t = 0; t < tokens; ++t) Lanes16::load(sums + 16 * t).store(to + t * y_stride);
-  } else {
-    for (std::size_t t = 0; t < tokens; ++t) {
-      std::memcpy(to + t * y_stride, sums + 16 * t, (w.rows - row) * sizeof(float));
+  const Lanes16 zero = Lanes16::zero();
+  for (std::size_t t = 0; t < tokens; ++t) {
+    const Lanes16 sum = add(Lanes16::load(sums + stride * t), zero);
+    if (w.rows - row >= kPanelRows) {
+      sum.store(to + t * y_stride);
+    } else {
+      alignas(64) float some[kPanelRows];
+      sum.store(some);
+      std::memcpy(to + t * y_stride, some, (w.rows - row) * sizeof(float));
     }
   }
 }
 
 // --- quantised kinds ---
 
-// Adds one packed block of `tokens` tokens, `groups` of its groups.
+// Adds some terms of a packed block of `tokens` tokens.
 template <Kind kKind, int kTokens>
-void multiply_block(std::size_t tokens, const std::byte* weights, const std::byte* x,
-                    std::size_t groups, float* sums) {
+void multiply_block(std::size_t tokens, const std::byte* weights, const Terms& terms, float* sums) {
   if (tokens == kTokens) {
-    multiply_expanded<kKind, kTokens>(weights, x, groups, sums);
+    multiply_expanded<kKind, kTokens>(weights, terms, sums);
   } else if constexpr (kTokens > 1) {
-    multiply_block<kKind, kTokens - 1>(tokens, weights, x, groups, sums);
+    multiply_block<kKind, kTokens - 1>(tokens, weights, terms, sums);
   }
 }
 
-// Tokens [first, first + tokens) against one panel; first is a multiple of kTokenBlock.
+// Tokens [first, first + tokens) against kTilePanels panels; first is a multiple of kTokenBlock.
 template <Kind kKind>
-void multiply_tile(const std::byte* panel, const Activations& in, std::size_t first,
-                   std::size_t tokens, float* sums, std::byte* expanded) {
-  const std::size_t groups = in.cols / kGroupCols;
-  for (std::size_t g = 0; g < groups; g += kBlockGroups) {
-    const std::size_t count = groups - g < kBlockGroups ? groups - g : kBlockGroups;
+void multiply_tile(const std::byte* const (&panels)[kTilePanels], const Activations& in,
+                   std::size_t first, std::size_t tokens, float* sums, std::byte* expanded) {
+  const PackedShape shape = {in.cols / kGroupCols, in.refined};
+  for (std::size_t run = 0; run < shape.runs(); ++run) {
+    const std::size_t g = run * kBlockGroups;
+    const std::size_t count = shape.groups - g < kBlockGroups ? shape.groups - g : kBlockGroups;
+    std::byte* to = expanded;
     for (std::size_t i = 0; i < count; ++i) {
-      expand_group<kKind>(panel, g + i, expanded + i * kExpandedGroup<kKind>);
+      for (const std::byte* panel : panels) {
+        expand_group<kKind>(panel, g + i, to);
+        to += kExpandedGroup<kKind>;
+      }
     }
     for (std::size_t t = 0; t < tokens; t += kTokenBlock) {
-      const std::size_t block = tokens - t < kTokenBlock ? tokens - t : kTokenBlock;
-      const std::byte* x = in.packed +
-                           (first + t) / kTokenBlock * groups * packed_group_bytes(kTokenBlock) +
-                           g * packed_group_bytes(block);
-      multiply_block<kKind, static_cast<int>(kTokenBlock)>(block, expanded, x, count,
-                                                           sums + 16 * t);
+      const std::size_t size = tokens - t < kTokenBlock ? tokens - t : kTokenBlock;
+      const std::byte* at = in.packed + (first + t) / kTokenBlock * shape.block_bytes(kTokenBlock);
+      const PackedBlock block = PackedBlock::at(at, shape, size);
+      const std::size_t begin = block.first[run], end = block.first[run + 1];
+      const Terms terms = {block.group + begin, end - begin, g,
+                           block.terms + begin * packed_group_bytes(size)};
+      multiply_block<kKind, static_cast<int>(kTokenBlock)>(size, expanded, terms,
+                                                           sums + kTilePanels * kPanelRows * t);
     }
   }
 }
@@ -102,11 +235,13 @@ void multiply_few(const Matrix& w, std::size_t panel_begin, std::size_t panel_en
   if (in.tokens == kTokens) {
     const std::size_t panel_bytes =
         w.cols / kGroupCols / Layout<kKind>::kGroups * Layout<kKind>::kBlock;
+    const PackedShape shape = {in.cols / kGroupCols, in.refined};
+    const PackedBlock block = PackedBlock::at(in.packed, shape, kTokens);
+    const Terms terms = {block.group, block.first[shape.runs()], 0, block.terms};
     for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
       alignas(64) float sums[kTokens * kPanelRows] = {};
-      multiply_panel<kKind, kTokens>(w.panels + panel * panel_bytes, in.packed, w.cols / kGroupCols,
-                                     sums);
-      write_rows(w, panel, sums, kTokens, y, y_stride);
+      multiply_panel<kKind, kTokens>(w.panels + panel * panel_bytes, terms, sums);
+      write_rows(w, panel, sums, kPanelRows, kTokens, y, y_stride);
     }
   } else if constexpr (kTokens > 1) {
     multiply_few<kKind, kTokens - 1>(w, panel_begin, panel_end, in, y, y_stride);
@@ -122,13 +257,22 @@ void multiply_quantised(const Matrix& w, std::size_t panel_begin, std::size_t pa
   }
   const std::size_t panel_bytes =
       w.cols / kGroupCols / Layout<kKind>::kGroups * Layout<kKind>::kBlock;
+  constexpr std::size_t kStride = kTilePanels * kPanelRows;
   float* sums = reinterpret_cast<float*>(scratch + kExpandedBytes);
   for (std::size_t first = 0; first < in.tokens; first += kTileTokens) {
     const std::size_t tokens = in.tokens - first < kTileTokens ? in.tokens - first : kTileTokens;
-    for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
-      std::memset(sums, 0, tokens * kPanelRows * sizeof(float));
-      multiply_tile<kKind>(w.panels + panel * panel_bytes, in, first, tokens, sums, scratch);
-      write_rows(w, panel, sums, tokens, y + first * y_stride, y_stride);
+    for (std::size_t panel = panel_begin; panel < panel_end; panel += kTilePanels) {
+      const std::byte* panels[kTilePanels];
+      for (std::size_t p = 0; p < kTilePanels; ++p) {  // past the end: the last one, not written
+        const std::size_t index = panel + p < panel_end ? panel + p : panel_end - 1;
+        panels[p] = w.panels + index * panel_bytes;
+      }
+      std::memset(sums, 0, tokens * kStride * sizeof(float));
+      multiply_tile<kKind>(panels, in, first, tokens, sums, scratch);
+      for (std::size_t p = 0; p < kTilePanels && panel + p < panel_end; ++p) {
+        write_rows(w, panel + p, sums + p * kPanelRows, kStride, tokens, y + first * y_stride,
+                   y_stride);
+      }
     }
   }
 }
@@ -183,7 +327,7 @@ inline void multiply_float_panels(const Matrix& w, std::size_t panel, const Acti
                                            in.stride, w.cols, sums);
   for (int p = 0; p < kPanels; ++p) {
     for (int t = 0; t < kTokens; ++t) {
-      write_rows(w, panel + p, sums + 16 * (t * kPanels + p), 1, y + t * y_stride, y_stride);
+      write_rows(w, panel + p, sums + 16 * (t * kPanels + p), 0, 1, y + t * y_stride, y_stride);
     }
   }
 }
@@ -250,7 +394,7 @@ void multiply_float_kind(const Matrix& w, std::size_t panel_begin, std::size_t p
       std::memset(sums, 0, tokens * kPanelRows * sizeof(float));
       multiply_float_tile<kKind>(w.panels + panel * panel_bytes, in, first, tokens, sums,
                                  reinterpret_cast<float*>(scratch));
-      write_rows(w, panel, sums, tokens, y + first * y_stride, y_stride);
+      write_rows(w, panel, sums, kPanelRows, tokens, y + first * y_stride, y_stride);
     }
   }
 }

@@ -10,6 +10,7 @@
 // A packed group of C tokens: s8 [8 steps][C][4], then per token the scale s, then g (s times the
 // sum of q), then for each half of the group two s16: -32 times the sums of its even and odd pairs.
 inline constexpr std::size_t kTokenBlock = 4;
+inline constexpr std::size_t kTilePanels = 1;
 inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand in registers
 inline constexpr std::size_t kDirectFloat = 4;
 
@@ -62,16 +63,16 @@ THAW_INLINE __m256i quantise(Lanes16 a, Lanes16 b, float r) {
   return _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
+THAW_INLINE std::uint32_t largest_of(const float* x) {
+  return largest_bits(Lanes16::load(x), Lanes16::load(x + 16));
+}
+
 THAW_INLINE void pack_group(const float* x, std::byte* group, std::size_t tokens,
                             std::size_t token) {
   const Lanes16 a = Lanes16::load(x), b = Lanes16::load(x + 16);
-  const std::uint32_t largest = largest_bits(a, b);
-  float s = 0;
+  const float s = scale_of(largest_bits(a, b));
   __m256i q = _mm256_setzero_si256();
-  if (largest >= kInfinityBits) {
-    s = __builtin_nanf("");
-  } else if (largest >= kSilenceBits) {
-    s = std::bit_cast<float>(largest) / 127.0f;
+  if (s > 0) {
     q = quantise(a, b, 1.0f / s);
   }
   // Every dword of a 128-bit lane gets the two pair sums of that half.
@@ -351,18 +352,18 @@ THAW_INLINE void multiply_group(const std::byte* weights, std::size_t g, const s
 }
 
 template <Kind kKind, int kTokens>
-void multiply_expanded(const std::byte* weights, const std::byte* x, std::size_t groups,
-                       float* sums) {
-  for (std::size_t g = 0; g < groups; ++g, x += packed_group_bytes(kTokens)) {
-    multiply_group<kKind, true, kTokens>(weights, g, x, sums);
+void multiply_expanded(const std::byte* weights, const Terms& terms, float* sums) {
+  const std::byte* x = terms.x;
+  for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
+    multiply_group<kKind, true, kTokens>(weights, terms.at(i), x, sums);
   }
 }
 
 template <Kind kKind, int kTokens>
-void multiply_panel(const std::byte* panel, const std::byte* x, std::size_t groups, float* sums) {
-  constexpr std::size_t kBytes = Layout<kKind>::kBlock / Layout<kKind>::kGroups;
-  for (std::size_t g = 0; g < groups; ++g, x += packed_group_bytes(kTokens)) {
-    prefetch_ahead(panel + g * kBytes, kBytes);
-    multiply_group<kKind, false, kTokens>(panel, g, x, sums);
+void multiply_panel(const std::byte* panel, const Terms& terms, float* sums) {
+  const std::byte* x = terms.x;
+  for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
+    prefetch_group<kKind>(panel, terms.at(i));
+    multiply_group<kKind, false, kTokens>(panel, terms.at(i), x, sums);
   }
 }

@@ -2,13 +2,22 @@
 // fours added into 32 bits, exactly. Signed weights go in with an offset, which the accumulator's
 // start takes back: q8 as w + 128, q6k as v (its weight is (v - 32) * sub-scale).
 //
+// Other sums also start at the bits of the float 1.5 * 2^23, so that, taken for a float, a sum I is
+// 1.5 * 2^23 + I; float(I) * s is then fma(sum, s, -1.5 * 2^23 * s), one operation instead of two,
+// with the same bits: the product 1.5 * 2^23 * s is exact (s has 22 bits) and |I| < 2^22.
+//
 // A packed group of C tokens: s8 [8 steps][C][4], then per token the scale s, then g (s times the
-// sum of q), then -128 times the sum of q, then for each half of the group -32 times its sum.
-inline constexpr std::size_t kTokenBlock = 12;
+// sum of q), then q8's start, then -1.5 * 2^23 * s, then for each half of the group -32 times its
+// sum.
+inline constexpr std::size_t kTokenBlock = 8;
+inline constexpr std::size_t kTilePanels = 2;
 inline constexpr std::size_t kDirect = 8;  // tokens up to which weights expand in registers
 inline constexpr std::size_t kDirectFloat = 4;
 
-constexpr std::size_t packed_group_bytes(std::size_t tokens) { return 52 * tokens; }
+inline constexpr float kMagic = 0x1.8p23f;
+inline constexpr std::int32_t kMagicBits = std::bit_cast<std::int32_t>(kMagic);
+
+constexpr std::size_t packed_group_bytes(std::size_t tokens) { return 56 * tokens; }
 
 // Six-bit sub-scales and sub-minima of sixteen rows (kind.h, "sub").
 THAW_INLINE void sub_scales(const std::byte* low, const std::byte* high, bool even, Lanes16& scale,
@@ -46,16 +55,16 @@ THAW_INLINE __m128i quantise(Lanes16 x, Lanes16 r) {
   return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(mul(x, r).v));  // half to even, the default mode
 }
 
+THAW_INLINE std::uint32_t largest_of(const float* x) {
+  return largest_bits(Lanes16::load(x), Lanes16::load(x + 16));
+}
+
 THAW_INLINE void pack_group(const float* x, std::byte* group, std::size_t tokens,
                             std::size_t token) {
   const Lanes16 a = Lanes16::load(x), b = Lanes16::load(x + 16);
-  const std::uint32_t largest = largest_bits(a, b);
-  float s = 0;
+  const float s = scale_of(largest_bits(a, b));
   __m128i first = _mm_setzero_si128(), second = _mm_setzero_si128();
-  if (largest >= kInfinityBits) {
-    s = __builtin_nanf("");
-  } else if (largest >= kSilenceBits) {
-    s = std::bit_cast<float>(largest) / 127.0f;
+  if (s > 0) {
     const Lanes16 r = Lanes16::set1(1.0f / s);
     first = quantise(a, r);
     second = quantise(b, r);
@@ -74,9 +83,10 @@ THAW_INLINE void pack_group(const float* x, std::byte* group, std::size_t tokens
   for (std::size_t step = 0; step < 8; ++step) thaw::store(to + 4 * step * tokens, steps[step]);
   thaw::store(to + 32 * tokens, s);
   thaw::store(to + 36 * tokens, s * static_cast<float>(sum0 + sum1));
-  thaw::store(to + 40 * tokens, -128 * (sum0 + sum1));
-  thaw::store(to + 44 * tokens, -32 * sum0);
-  thaw::store(to + 48 * tokens, -32 * sum1);
+  thaw::store(to + 40 * tokens, kMagicBits - 128 * (sum0 + sum1));
+  thaw::store(to + 44 * tokens, -kMagic * s);
+  thaw::store(to + 48 * tokens, -32 * sum0);
+  thaw::store(to + 52 * tokens, -32 * sum1);
 }
 
 // --- weights ---
@@ -179,100 +189,144 @@ THAW_INLINE Lanes16 broadcast_float(const std::byte* from) {
   return Lanes16::set1(thaw::load<float>(from));
 }
 
-// Adds steps [from, to) of a group onto 32-bit sums.
-template <Kind kKind, bool kExpanded, int kTokens>
-THAW_INLINE void add_steps(const Group<kKind, kExpanded>& group, const std::byte* x, int from,
-                           int to, __m512i (&sums)[kTokens]) {
+// Adds steps [from, to) of one group of each panel onto 32-bit sums.
+template <Kind kKind, bool kExpanded, int kTokens, int kPanels>
+THAW_INLINE void add_steps(const Group<kKind, kExpanded> (&groups)[kPanels], const std::byte* x,
+                           int from, int to, __m512i (&sums)[kTokens][kPanels]) {
   THAW_UNROLL
   for (int s = from; s < to; ++s) {
-    const __m512i w = group.step(s);
+    __m512i w[kPanels];
+    THAW_UNROLL
+    for (int p = 0; p < kPanels; ++p) w[p] = groups[p].step(s);
     THAW_UNROLL
     for (int t = 0; t < kTokens; ++t) {
-      sums[t] = _mm512_dpbusd_epi32(sums[t], w, broadcast_word(x + 4 * (s * kTokens + t)));
+      const __m512i q = broadcast_word(x + 4 * (s * kTokens + t));
+      THAW_UNROLL
+      for (int p = 0; p < kPanels; ++p) sums[t][p] = _mm512_dpbusd_epi32(sums[t][p], w[p], q);
     }
   }
 }
 
-// float(I) of each token: I is the group's exact dot product.
-template <Kind kKind, bool kExpanded, int kTokens>
-THAW_INLINE void dot_group(const Group<kKind, kExpanded>& group, const std::byte* x,
-                           Lanes16 (&dots)[kTokens]) {
-  __m512i sums[kTokens];
-  if constexpr (kKind == Kind::kQ6k) {
-    // Each half's sum and its sub-scale are whole numbers whose products stay below 2^24: exact.
+// float(I) of each token, q6k: each half's sum and its sub-scale are whole numbers whose products
+// stay below 2^24, so this is exact in floats, and cheaper than multiplying integers.
+template <bool kExpanded, int kTokens, int kPanels>
+THAW_INLINE void dots_of_halves(const Group<Kind::kQ6k, kExpanded> (&groups)[kPanels],
+                                const std::byte* x, Lanes16 (&dots)[kTokens][kPanels]) {
+  __m512i sums[kTokens][kPanels];
+  THAW_UNROLL
+  for (int half = 0; half < 2; ++half) {
     THAW_UNROLL
-    for (int half = 0; half < 2; ++half) {
+    for (int t = 0; t < kTokens; ++t) {
+      THAW_UNROLL
+      for (int p = 0; p < kPanels; ++p) {
+        sums[t][p] = broadcast_word(x + (48 + 4 * half) * kTokens + 4 * t);
+      }
+    }
+    add_steps<Kind::kQ6k, kExpanded, kTokens, kPanels>(groups, x, 4 * half, 4 * half + 4, sums);
+    THAW_UNROLL
+    for (int p = 0; p < kPanels; ++p) {
+      const Lanes16 factor = groups[p].sub_scale(half);
       THAW_UNROLL
       for (int t = 0; t < kTokens; ++t) {
-        sums[t] = broadcast_word(x + (44 + 4 * half) * kTokens + 4 * t);
+        const Lanes16 sum = {_mm512_cvtepi32_ps(sums[t][p])};
+        dots[t][p] = half == 0 ? mul(sum, factor) : fma(sum, factor, dots[t][p]);
       }
-      add_steps<kKind, kExpanded, kTokens>(group, x, 4 * half, 4 * half + 4, sums);
-      const Lanes16 factor = group.sub_scale(half);
+    }
+  }
+}
+
+// float(I) * s of each token: I is the group's exact dot product.
+template <Kind kKind, bool kExpanded, int kTokens, int kPanels>
+THAW_INLINE void scaled_dots(const Group<kKind, kExpanded> (&groups)[kPanels], const std::byte* x,
+                             Lanes16 (&dots)[kTokens][kPanels]) {
+  if constexpr (kKind == Kind::kQ6k) {
+    dots_of_halves<kExpanded, kTokens, kPanels>(groups, x, dots);
+    THAW_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      const Lanes16 s = broadcast_float(x + 32 * kTokens + 4 * t);
       THAW_UNROLL
-      for (int t = 0; t < kTokens; ++t) {
-        const Lanes16 sum = {_mm512_cvtepi32_ps(sums[t])};
-        dots[t] = half == 0 ? mul(sum, factor) : fma(sum, factor, dots[t]);
-      }
+      for (int p = 0; p < kPanels; ++p) dots[t][p] = mul(dots[t][p], s);
     }
   } else {
+    __m512i sums[kTokens][kPanels];
     THAW_UNROLL
     for (int t = 0; t < kTokens; ++t) {
-      sums[t] =
-          kKind == Kind::kQ8 ? broadcast_word(x + 40 * kTokens + 4 * t) : _mm512_setzero_si512();
+      THAW_UNROLL
+      for (int p = 0; p < kPanels; ++p) {
+        sums[t][p] = kKind == Kind::kQ8 ? broadcast_word(x + 40 * kTokens + 4 * t)
+                                        : _mm512_set1_epi32(kMagicBits);
+      }
     }
-    add_steps<kKind, kExpanded, kTokens>(group, x, 0, 8, sums);
+    add_steps<kKind, kExpanded, kTokens, kPanels>(groups, x, 0, 8, sums);
     THAW_UNROLL
-    for (int t = 0; t < kTokens; ++t) dots[t] = {_mm512_cvtepi32_ps(sums[t])};
+    for (int t = 0; t < kTokens; ++t) {
+      const Lanes16 s = broadcast_float(x + 32 * kTokens + 4 * t);
+      const Lanes16 less = broadcast_float(x + 44 * kTokens + 4 * t);
+      THAW_UNROLL
+      for (int p = 0; p < kPanels; ++p) {
+        dots[t][p] = fma({_mm512_castsi512_ps(sums[t][p])}, s, less);
+      }
+    }
   }
 }
 
-template <Kind kKind, bool kExpanded, int kTokens>
-THAW_INLINE void multiply_group(const std::byte* weights, std::size_t g, const std::byte* x,
-                                Lanes16 (&sums)[kTokens]) {
-  const auto group = Group<kKind, kExpanded>::at(weights, g);
-  Lanes16 dots[kTokens];
-  dot_group<kKind, kExpanded, kTokens>(group, x, dots);
-  const Scales scales = group.scales();
+template <Kind kKind, bool kExpanded, int kTokens, int kPanels>
+THAW_INLINE void multiply_group(const Group<kKind, kExpanded> (&groups)[kPanels],
+                                const std::byte* x, Lanes16 (&sums)[kTokens][kPanels]) {
+  Lanes16 dots[kTokens][kPanels];
+  scaled_dots<kKind, kExpanded, kTokens, kPanels>(groups, x, dots);
+  Scales scales[kPanels];
+  THAW_UNROLL
+  for (int p = 0; p < kPanels; ++p) scales[p] = groups[p].scales();
   THAW_UNROLL
   for (int t = 0; t < kTokens; ++t) {
-    const Lanes16 scaled = mul(dots[t], broadcast_float(x + 32 * kTokens + 4 * t));
-    sums[t] = fma(scaled, scales.scale, sums[t]);
-    if constexpr (has_minimum(kKind)) {
-      sums[t] = fma(broadcast_float(x + 36 * kTokens + 4 * t), scales.minimum, sums[t]);
+    THAW_UNROLL
+    for (int p = 0; p < kPanels; ++p) {
+      sums[t][p] = fma(dots[t][p], scales[p].scale, sums[t][p]);
+      if constexpr (has_minimum(kKind)) {
+        sums[t][p] = fma(broadcast_float(x + 36 * kTokens + 4 * t), scales[p].minimum, sums[t][p]);
+      }
     }
   }
 }
 
-template <int kTokens>
-THAW_INLINE void load_sums(const float* from, Lanes16 (&sums)[kTokens]) {
+template <int kTokens, int kPanels>
+THAW_INLINE void load_sums(const float* from, Lanes16 (&sums)[kTokens][kPanels]) {
   THAW_UNROLL
-  for (int t = 0; t < kTokens; ++t) sums[t] = Lanes16::load(from + 16 * t);
-}
-template <int kTokens>
-THAW_INLINE void store_sums(const Lanes16 (&sums)[kTokens], float* to) {
-  THAW_UNROLL
-  for (int t = 0; t < kTokens; ++t) sums[t].store(to + 16 * t);
-}
-
-template <Kind kKind, int kTokens>
-void multiply_expanded(const std::byte* weights, const std::byte* x, std::size_t groups,
-                       float* tile) {
-  Lanes16 sums[kTokens];
-  load_sums(tile, sums);
-  for (std::size_t g = 0; g < groups; ++g, x += packed_group_bytes(kTokens)) {
-    multiply_group<kKind, true, kTokens>(weights, g, x, sums);
+  for (int i = 0; i < kTokens * kPanels; ++i) {
+    sums[i / kPanels][i % kPanels] = Lanes16::load(from + 16 * i);
   }
-  store_sums(sums, tile);
+}
+template <int kTokens, int kPanels>
+THAW_INLINE void store_sums(const Lanes16 (&sums)[kTokens][kPanels], float* to) {
+  THAW_UNROLL
+  for (int i = 0; i < kTokens * kPanels; ++i) sums[i / kPanels][i % kPanels].store(to + 16 * i);
 }
 
 template <Kind kKind, int kTokens>
-void multiply_panel(const std::byte* panel, const std::byte* x, std::size_t groups, float* tile) {
-  constexpr std::size_t kBytes = Layout<kKind>::kBlock / Layout<kKind>::kGroups;
-  Lanes16 sums[kTokens];
+void multiply_expanded(const std::byte* weights, const Terms& terms, float* tile) {
+  constexpr std::size_t kBytes = kExpandedGroup<kKind>;
+  const std::byte* x = terms.x;
+  for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
+    const std::byte* at = weights + terms.at(i) * kTilePanels * kBytes;
+    const Group<kKind, true> groups[kTilePanels] = {Group<kKind, true>::at(at, 0),
+                                                    Group<kKind, true>::at(at, 1)};
+    Lanes16 sums[kTokens][kTilePanels];  // all do not fit the registers beside a group's dots
+    load_sums(tile, sums);
+    multiply_group(groups, x, sums);
+    store_sums(sums, tile);
+  }
+}
+
+template <Kind kKind, int kTokens>
+void multiply_panel(const std::byte* panel, const Terms& terms, float* tile) {
+  Lanes16 sums[kTokens][1];
   load_sums(tile, sums);
-  for (std::size_t g = 0; g < groups; ++g, x += packed_group_bytes(kTokens)) {
-    prefetch_ahead(panel + g * kBytes, kBytes);
-    multiply_group<kKind, false, kTokens>(panel, g, x, sums);
+  const std::byte* x = terms.x;
+  for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
+    prefetch_group<kKind>(panel, terms.at(i));
+    const Group<kKind, false> groups[1] = {Group<kKind, false>::at(panel, terms.at(i))};
+    multiply_group(groups, x, sums);
   }
   store_sums(sums, tile);
 }

@@ -24,6 +24,8 @@ std::size_t value_at(const KvShape& shape, std::size_t kv_head, std::uint32_t po
          2 * ((kv_head * kKvBlockPositions + slot) * shape.value_stride() + channel);
 }
 
+float weight_of(float x) { return x < -64.0f ? 0.0f : exp_of(x); }
+
 float f16_at(const std::byte* from) { return f16_to_f32(load<std::uint16_t>(from)); }
 
 const std::byte* block_of(const Queries& queries, std::uint32_t position) {
@@ -54,7 +56,7 @@ void attend_one(const KvShape& shape, const Queries& queries, const float* q, st
   const float m = *std::max_element(weights, weights + count);
   float sums[16] = {};
   for (std::uint32_t i = 0; i < count; ++i) {
-    weights[i] = exp_of(weights[i] - m);
+    weights[i] = weight_of(weights[i] - m);
     const std::uint32_t lane = (begin + i) % 16;
     sums[lane] = sums[lane] + weights[i];
   }
@@ -80,8 +82,8 @@ void merge_one(const KvShape& shape, const float* partials, std::size_t split_fl
   for (std::uint32_t s = 1; s < splits; ++s) {
     const float* partial = partials + s * split_floats;
     const float next = std::max(largest, partial[0]);
-    const float a = exp_of(largest - next);
-    const float b = exp_of(partial[0] - next);
+    const float a = weight_of(largest - next);
+    const float b = weight_of(partial[0] - next);
     sum = std::fma(partial[1], b, sum * a);
     for (std::size_t c = 0; c < shape.value_dim; ++c) {
       y[c] = std::fma(partial[16 + c], b, y[c] * a);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "kernels/float16.h"
 
@@ -10,38 +11,65 @@ namespace thaw::kernels::scalar {
 namespace {
 
 constexpr float kTinyGroup = 0x1p-100f;  // below it a group counts as zero
+constexpr float kHugeGroup = 0x1p100f;   // from it on a group counts as not finite
 
-// One group of a token's activations, as pack() writes it.
-struct PackedGroup {
+// One term of a token's group, as pack() writes it; a group has a place for two.
+struct Term {
   float s;
   float g;
   std::int8_t q[kGroupCols];
 };
-static_assert(sizeof(PackedGroup) == 40);
+static_assert(sizeof(Term) == 40);
+constexpr std::size_t kGroupBytes = 2 * sizeof(Term);
 
-PackedGroup pack_group(const float* x) {
+float largest_of(const float* x) {
   std::uint32_t largest = 0;
   for (std::size_t i = 0; i < kGroupCols; ++i) {
     largest = std::max(largest, std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffu);
   }
-  const float a = std::bit_cast<float>(largest);
-  PackedGroup group = {};
-  if (!std::isfinite(a)) {
-    group.s = std::numeric_limits<float>::quiet_NaN();
-    group.g = group.s;
-    return group;
+  return std::bit_cast<float>(largest);
+}
+
+bool is_usual(float largest) { return largest >= kTinyGroup && largest < kHugeGroup; }
+
+Term term_of(const float* x) {
+  const float a = largest_of(x);
+  Term term = {};
+  if (!is_usual(a)) {
+    if (!(a < kTinyGroup)) term.s = term.g = std::numeric_limits<float>::quiet_NaN();
+    return term;
   }
-  if (a < kTinyGroup) return group;
-  group.s = a / 127.0f;
-  const float r = 1.0f / group.s;
+  term.s = std::bit_cast<float>(std::bit_cast<std::uint32_t>(a / 127.0f) & ~3u);
+  const float r = 1.0f / term.s;
   int sum = 0;
   for (std::size_t i = 0; i < kGroupCols; ++i) {
     const int q = static_cast<int>(std::rint(x[i] * r));
-    group.q[i] = static_cast<std::int8_t>(q);
+    term.q[i] = static_cast<std::int8_t>(q);
     sum += q;
   }
-  group.g = group.s * static_cast<float>(sum);
-  return group;
+  term.g = term.s * static_cast<float>(sum);
+  return term;
+}
+
+// What `first` left over of its group.
+Term second_term_of(const float* x, const Term& first) {
+  float rest[kGroupCols];
+  for (std::size_t i = 0; i < kGroupCols; ++i) {
+    rest[i] = std::fma(-static_cast<float>(first.q[i]), first.s, x[i]);
+  }
+  return term_of(rest);
+}
+
+// Whether fewer than `count` groups of the token come before group g: larger ones, and those to its
+// left that are as large.
+bool is_refined(std::span<const float> largest, std::size_t g, std::size_t count) {
+  if (!is_usual(largest[g])) return false;
+  std::size_t before = 0;
+  for (std::size_t i = 0; i < largest.size() && before < count; ++i) {
+    if (!is_usual(largest[i])) continue;
+    if (largest[i] > largest[g] || (largest[i] == largest[g] && i < g)) ++before;
+  }
+  return before < count;
 }
 
 // One row's group of 32 columns: the weight is d * u + m.
@@ -142,7 +170,7 @@ void read_group(Kind kind, const std::byte* block, std::size_t group, std::size_
   }
 }
 
-float accumulate(const WeightGroup& w, const PackedGroup& x, float acc) {
+float accumulate(const WeightGroup& w, const Term& x, float acc) {
   int dot = 0;
   for (std::size_t k = 0; k < kGroupCols; ++k) dot += w.u[k] * x.q[k];
   const float t = static_cast<float>(dot) * x.s;
@@ -164,10 +192,13 @@ void quantised_row(Kind kind, const std::byte* panel, std::size_t r, const Activ
     const std::byte* block = panel + g / groups_per_block * facts.panel_block_bytes;
     read_group(kind, block, g % groups_per_block, r, w);
     for (std::size_t t = 0; t < in.tokens; ++t) {
-      const auto x = load<PackedGroup>(in.packed + (t * groups + g) * sizeof(PackedGroup));
-      y[t * y_stride] = accumulate(w, x, y[t * y_stride]);
+      const std::byte* terms = in.packed + (t * groups + g) * kGroupBytes;
+      float& acc = y[t * y_stride];
+      acc = accumulate(w, load<Term>(terms), acc);
+      acc = accumulate(w, load<Term>(terms + sizeof(Term)), acc);
     }
   }
+  for (std::size_t t = 0; t < in.tokens; ++t) y[t * y_stride] += 0.0f;
 }
 
 float float_weight(Kind kind, const std::byte* panel, std::size_t k, std::size_t r) {
@@ -185,23 +216,29 @@ void float_row(Kind kind, const std::byte* panel, std::size_t r, const Activatio
     for (std::size_t k = 0; k < in.cols; ++k) {
       acc = std::fma(float_weight(kind, panel, k, r), x[k], acc);
     }
-    y[t * y_stride] = acc;
+    y[t * y_stride] = acc + 0.0f;
   }
 }
 
 }  // namespace
 
-std::size_t packed_bytes(std::size_t tokens, std::size_t cols) {
-  return tokens * (cols / kGroupCols) * sizeof(PackedGroup);
+std::size_t packed_bytes(std::size_t tokens, std::size_t cols, std::size_t) {
+  return tokens * (cols / kGroupCols) * kGroupBytes;
 }
 
 void pack(const Activations& in, std::size_t block_begin, std::size_t block_end,
           std::byte* packed) {
   const std::size_t groups = in.cols / kGroupCols;
   for (std::size_t t = block_begin; t < std::min(block_end, in.tokens); ++t) {
+    const float* x = in.x + t * in.stride;
+    float largest[kPackedColsMax / kGroupCols];
+    for (std::size_t g = 0; g < groups; ++g) largest[g] = largest_of(x + g * kGroupCols);
     for (std::size_t g = 0; g < groups; ++g) {
-      store(packed + (t * groups + g) * sizeof(PackedGroup),
-            pack_group(in.x + t * in.stride + g * kGroupCols));
+      const Term first = term_of(x + g * kGroupCols);
+      std::byte* terms = packed + (t * groups + g) * kGroupBytes;
+      store(terms, first);
+      const bool refined = is_refined({largest, groups}, g, in.refined);
+      store(terms + sizeof(Term), refined ? second_term_of(x + g * kGroupCols, first) : Term{});
     }
   }
 }

@@ -5,7 +5,7 @@
 
 namespace thaw::kernels::scalar {
 
-std::size_t packed_bytes(std::size_t tokens, std::size_t cols);
+std::size_t packed_bytes(std::size_t tokens, std::size_t cols, std::size_t refined);
 void pack(const Activations& in, std::size_t block_begin, std::size_t block_end, std::byte* packed);
 std::size_t scratch_bytes(Kind kind, std::size_t cols, std::size_t tokens);
 void matmul(const Matrix& w, std::size_t panel_begin, std::size_t panel_end, const Activations& in,

@@ -81,16 +81,36 @@ THAW_INLINE Scales scales_of(const std::byte* panel, std::size_t g) {
 }
 
 // Activations: a group whose largest magnitude has bits below kSilenceBits (2^-100) is silence,
-// from kInfinityBits on it is not finite.
+// from kHugeBits (2^100) on it counts as not finite.
 inline constexpr std::uint32_t kSilenceBits = 27u << 23;
-inline constexpr std::uint32_t kInfinityBits = 0x7f800000u;
+inline constexpr std::uint32_t kHugeBits = 227u << 23;
+
+// The scale of a group whose largest magnitude has these bits.
+THAW_INLINE float scale_of(std::uint32_t largest) {
+  if (largest >= kHugeBits) return __builtin_nanf("");
+  if (largest < kSilenceBits) return 0.0f;
+  const float s = std::bit_cast<float>(largest) / 127.0f;
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(s) & ~3u);
+}
 
 inline constexpr std::size_t kPrefetchBytes = 1024;  // ahead of the stream; further is no better
 
-// Asks for the lines that lie kPrefetchBytes beyond `bytes` at `from`. May run past the weights'
-// end: a prefetch never faults.
-THAW_INLINE void prefetch_ahead(const std::byte* from, std::size_t bytes) {
-  const char* ahead = reinterpret_cast<const char*>(from) + kPrefetchBytes;
+// Asks for the lines that lie kPrefetchBytes beyond group g. May run past the weights' end: a
+// prefetch never faults.
+template <Kind kKind>
+THAW_INLINE void prefetch_group(const std::byte* panel, std::size_t g) {
+  constexpr std::size_t kBytes = Layout<kKind>::kBlock / Layout<kKind>::kGroups;
+  const char* ahead = reinterpret_cast<const char*>(panel) + g * kBytes + kPrefetchBytes;
   THAW_UNROLL
-  for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(ahead + at);
+  for (std::size_t at = 0; at < kBytes; at += 64) __builtin_prefetch(ahead + at);
 }
+
+// Some terms of a block: their groups, counted from `base`, and their packed groups.
+struct Terms {
+  const std::uint32_t* group;
+  std::size_t count;
+  std::size_t base;
+  const std::byte* x;
+
+  THAW_INLINE std::size_t at(std::size_t i) const { return group[i] - base; }
+};

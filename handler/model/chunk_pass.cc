@@ -21,6 +21,12 @@ constexpr std::size_t kTileTokensMax = 16;
 // Parallel tasks a product is cut in, per thread: enough to even out, few enough to be cheap.
 constexpr std::size_t kTasksPerThread = 16;
 
+// Groups of a residual stream's normed row that get a second term (ARITHMETIC.md, "the forward
+// pass"): the few channels that are much larger than the others lie in few groups.
+constexpr std::size_t refined_groups(std::size_t cols) {
+  return std::clamp<std::size_t>(cols / kernels::kGroupCols / 32, 2, kernels::kRefinedMax);
+}
+
 }  // namespace
 
 std::byte* AlignedBuffer::bytes(std::size_t count) {
@@ -99,36 +105,41 @@ void ChunkPass::layer(std::uint32_t index) {
   const std::size_t attended_cols = std::size_t{c.heads} * c.value_dim;
   float* h = scratch_.h.floats(rows_ * c.dim);
 
-  norm_and_pack(layer.attention_norm, /*residual=*/index > 0);
+  const Activations attention_in = norm_and_pack(layer.attention_norm, /*residual=*/index > 0);
   multiply({{{&layer.query, scratch_.query.floats(rows_ * query_cols)},
              {&layer.key, scratch_.key.floats(rows_ * key_cols)},
              {&layer.value, scratch_.value.floats(rows_ * value_cols)}}},
-           h, c.dim, rows_);
+           attention_in);
   attention_inputs(index);
   attend(index);
   const float* attended = scratch_.attended.floats(rows_ * attended_cols);
-  pack_rows(attended, attended_cols);
-  multiply({{{&layer.attention_output, h}}}, attended, attended_cols, rows_);
+  multiply({{{&layer.attention_output, h}}}, pack(attended, attended_cols, rows_, 0));
 
-  norm_and_pack(layer.feed_forward_norm, /*residual=*/true);
+  const Activations feed_forward_in = norm_and_pack(layer.feed_forward_norm, /*residual=*/true);
   float* gate = scratch_.gate.floats(rows_ * c.ffn_dim);
   float* up = scratch_.up.floats(rows_ * c.ffn_dim);
-  multiply({{{&layer.gate, gate}, {&layer.up, up}}}, h, c.dim, rows_);
+  multiply({{{&layer.gate, gate}, {&layer.up, up}}}, feed_forward_in);
   pool_.run(rows_, [&](std::size_t row, unsigned) {
     const std::size_t at = row * c.ffn_dim;
     set_.silu_mul(gate + at, up + at, gate + at, c.ffn_dim);
   });
-  pack_rows(gate, c.ffn_dim);
-  multiply({{{&layer.down, h}}}, gate, c.ffn_dim, rows_);
+  multiply({{{&layer.down, h}}}, pack(gate, c.ffn_dim, rows_, 0));
 }
 
-void ChunkPass::norm_and_pack(const float* weight, bool residual) {
+Activations ChunkPass::input(const float* x, std::size_t cols, std::size_t rows,
+                             std::size_t refined) {
+  Activations in = {x, cols, rows, cols, refined};
+  if (cols % kernels::kGroupCols != 0) return in;  // only float kinds have such inputs
+  in.packed = scratch_.packed.bytes(set_.packed_bytes(rows, cols, refined));
+  return in;
+}
+
+Activations ChunkPass::norm_and_pack(const float* weight, bool residual) {
   const Config& c = plan_.config;
   float* x = scratch_.x.floats(rows_ * c.dim);
   float* h = scratch_.h.floats(rows_ * c.dim);
-  const bool packs = c.dim % kernels::kGroupCols == 0;
-  std::byte* packed = packs ? scratch_.packed.bytes(set_.packed_bytes(rows_, c.dim)) : nullptr;
-  const Activations in{h, c.dim, rows_, c.dim, nullptr};
+  const Activations in = input(h, c.dim, rows_, refined_groups(c.dim));
+  std::byte* packed = scratch_.packed.bytes(0);
   const std::size_t block = set_.token_block;
   pool_.run((rows_ + block - 1) / block, [&](std::size_t task, unsigned) {
     const std::size_t end = std::min(rows_, (task + 1) * block);
@@ -136,31 +147,33 @@ void ChunkPass::norm_and_pack(const float* weight, bool residual) {
       if (residual) set_.add(x + row * c.dim, h + row * c.dim, c.dim);
       set_.rms_norm(x + row * c.dim, weight, c.rms_epsilon, c.dim, h + row * c.dim);
     }
-    if (packs) set_.pack(in, task, task + 1, packed);
+    if (in.packed != nullptr) set_.pack(in, task, task + 1, packed);
   });
+  return in;
 }
 
-void ChunkPass::pack_rows(const float* rows, std::size_t cols) {
-  if (cols % kernels::kGroupCols != 0) return;  // only float kinds have such inputs
-  std::byte* packed = scratch_.packed.bytes(set_.packed_bytes(rows_, cols));
-  const Activations in{rows, cols, rows_, cols, nullptr};
+Activations ChunkPass::pack(const float* x, std::size_t cols, std::size_t rows,
+                            std::size_t refined) {
+  const Activations in = input(x, cols, rows, refined);
+  if (in.packed == nullptr) return in;
+  std::byte* packed = scratch_.packed.bytes(0);
   const std::size_t block = set_.token_block;
-  pool_.run((rows_ + block - 1) / block,
+  pool_.run((rows + block - 1) / block,
             [&](std::size_t task, unsigned) { set_.pack(in, task, task + 1, packed); });
+  return in;
 }
 
-void ChunkPass::multiply(std::span<const Product> products, const float* x, std::size_t cols,
-                         std::size_t rows) {
-  const Activations in{x, cols, rows, cols,
-                       cols % kernels::kGroupCols == 0 ? scratch_.packed.bytes(0) : nullptr};
+void ChunkPass::multiply(std::span<const Product> products, const Activations& in) {
   std::size_t panels = 0;
   std::size_t scratch_bytes = 0;
   for (const Product& product : products) {
     panels += product.matrix->panel_count();
-    scratch_bytes = std::max(scratch_bytes, set_.scratch_bytes(product.matrix->kind, cols, rows));
+    scratch_bytes =
+        std::max(scratch_bytes, set_.scratch_bytes(product.matrix->kind, in.cols, in.tokens));
   }
   for (Engine::Scratch::PerThread& thread : scratch_.threads) thread.matmul.bytes(scratch_bytes);
-  const std::size_t step = std::max<std::size_t>(1, panels / (pool_.threads() * kTasksPerThread));
+  // An even number of panels: some sets take two at once.
+  const std::size_t step = round_up(panels / (pool_.threads() * kTasksPerThread) + 1, 2);
   pool_.run((panels + step - 1) / step, [&](std::size_t task, unsigned thread) {
     std::byte* scratch = scratch_.threads[thread].matmul.bytes(0);
     std::size_t begin = task * step;
@@ -284,10 +297,7 @@ Result<Done> ChunkPass::logits(
       set_.add(sum, h + some[i] * c.dim, c.dim);
       set_.rms_norm(sum, plan_.output_norm, c.rms_epsilon, c.dim, sum);
     }
-    const std::size_t all_rows = std::exchange(rows_, some.size());
-    pack_rows(normed, c.dim);
-    rows_ = all_rows;
-    multiply({{{&plan_.output, out}}}, normed, c.dim, some.size());
+    multiply({{{&plan_.output, out}}}, pack(normed, c.dim, some.size(), kernels::kRefineAll));
     for (std::size_t i = 0; i < some.size(); ++i) {
       THAW_TRY_DO(sink(some[i], {out + i * c.vocabulary, c.vocabulary}));
     }

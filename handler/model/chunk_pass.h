@@ -82,12 +82,16 @@ class ChunkPass {
   void attend(std::uint32_t index);
   void attend_tile(std::uint32_t index, const Segment& segment, std::uint32_t kv_head,
                    std::size_t begin, std::size_t end, unsigned thread);
-  // x += h where `residual`, then h = rms_norm(x), packed for quantised matrices.
-  void norm_and_pack(const float* weight, bool residual);
-  void pack_rows(const float* rows, std::size_t cols);
+  // The input of a product: [rows, cols], with `refined` as in kernels::Activations. Its packed
+  // form, where quantised matrices can read it, is in scratch_.packed.
+  kernels::Activations input(const float* x, std::size_t cols, std::size_t rows,
+                             std::size_t refined);
+  // x += h where `residual`, then h = rms_norm(x), packed.
+  kernels::Activations norm_and_pack(const float* weight, bool residual);
+  kernels::Activations pack(const float* x, std::size_t cols, std::size_t rows,
+                            std::size_t refined);
   // Several products of the same input in one parallel step; y rows are as wide as the matrix.
-  void multiply(std::span<const Product> products, const float* x, std::size_t cols,
-                std::size_t rows);
+  void multiply(std::span<const Product> products, const kernels::Activations& in);
 
   const Plan& plan_;
   const kernels::KernelSet& set_;

@@ -21,7 +21,7 @@ std::string_view name_of(Architecture architecture);
 
 // Bounds that hostile sections are held to, far above any published dense model.
 inline constexpr std::uint32_t kLayersMax = 1024;
-inline constexpr std::uint32_t kDimMax = 1u << 20;
+inline constexpr std::uint32_t kDimMax = 1u << 17;
 inline constexpr std::uint32_t kHeadsMax = 4096;
 inline constexpr std::uint32_t kVocabularyMax = 1u << 22;
 inline constexpr std::uint32_t kContextMax = 1u << 24;

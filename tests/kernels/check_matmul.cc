@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <string>
 
 #include "checks.h"
@@ -35,14 +37,15 @@ struct Work {
   std::size_t y_gap = 0;
   std::size_t panels_at_once = 0;  // 0: all
   bool blocks_backwards = false;   // pack() one block at a time, the last first
+  std::size_t refined = 0;
 };
 
 // [tokens, rows + gap], gaps untouched.
 std::vector<float> multiply(const KernelSet& set, const Matrix& w, Inputs& inputs,
                             std::size_t tokens, const Work& work) {
-  Activations in = {inputs.row(0), inputs.stride, tokens, w.cols, nullptr};
+  Activations in = {inputs.row(0), inputs.stride, tokens, w.cols, work.refined};
   const bool quantised = !info(w.kind).is_float;
-  Aligned packed(quantised ? set.packed_bytes(tokens, w.cols) : 0, 0xa5);
+  Aligned packed(quantised ? set.packed_bytes(tokens, w.cols, work.refined) : 0, 0xa5);
   if (quantised) {
     const std::size_t blocks = (tokens + set.token_block - 1) / set.token_block;
     if (work.blocks_backwards) {
@@ -61,6 +64,18 @@ std::vector<float> multiply(const KernelSet& set, const Matrix& w, Inputs& input
     set.matmul(w, p, std::min(p + step, w.panel_count()), in, y.data(), y_stride, scratch.data());
   }
   return y;
+}
+
+// How many groups of a token are refined, in turn.
+constexpr std::size_t kRefined[] = {0, 1, kRefineAll, 2, kRefinedMax, 5};
+
+std::size_t refined_for(std::size_t turn) { return kRefined[turn % std::size(kRefined)]; }
+
+// Which value an output has that is not finite is not specified where scales are not.
+void forget_which(std::vector<float>& values) {
+  for (float& value : values) {
+    if (!std::isfinite(value)) value = std::numeric_limits<float>::quiet_NaN();
+  }
 }
 
 std::string describe(const KernelSet& set, const Matrix& w, std::size_t tokens,
@@ -97,7 +112,7 @@ std::string check_matmul_shapes(const KernelSet& set, Kind kind) {
       fill_input(0, random, {inputs.row(t), matrix.cols});
     }
     // A token's result does not depend on the others, so the oracle needs one run for all counts.
-    const Work work = {gap, 0, false};
+    const Work work = {gap, 0, false, refined_for(shape)};
     const std::vector<float> wanted =
         multiply(scalar_set(), matrix.view(), inputs, kTokensMax, work);
     for (std::size_t tokens = 1; tokens <= kTokensMax; ++tokens) {
@@ -129,44 +144,61 @@ std::string check_matmul_sizes(const KernelSet& set, Kind kind) {
     for (std::size_t t = 0; t < size.tokens; ++t) {
       fill_input(0, random, {inputs.row(t), size.cols});
     }
+    const Work work = {0, 0, false, refined_for(size.tokens)};
     const std::string text =
-        difference(multiply(set, matrix.view(), inputs, size.tokens, {}),
-                   multiply(scalar_set(), matrix.view(), inputs, size.tokens, {}));
+        difference(multiply(set, matrix.view(), inputs, size.tokens, work),
+                   multiply(scalar_set(), matrix.view(), inputs, size.tokens, work));
     if (!text.empty()) return describe(set, matrix.view(), size.tokens, text);
   }
   return {};
 }
 
+namespace {
+
+// Every pattern of inputs together, some of them, and each alone (the path of a single token).
+std::string check_patterns_of(const KernelSet& set, const TestMatrix& matrix, Weights weights,
+                              Inputs& inputs, std::size_t refined) {
+  const Work work = {0, 0, false, refined};
+  const auto run = [&](const KernelSet& with, Inputs& from, std::size_t tokens) {
+    std::vector<float> y = multiply(with, matrix.view(), from, tokens, work);
+    if (weights == Weights::kInfiniteScales) forget_which(y);
+    return y;
+  };
+  const std::string what = "weights " + std::to_string(static_cast<int>(weights)) + ", refined " +
+                           std::to_string(refined) + ", ";
+  const std::vector<float> wanted = run(scalar_set(), inputs, kInputPatterns);
+  for (const std::size_t tokens :
+       {std::size_t{1}, std::size_t{4}, std::size_t{15}, std::size_t{kInputPatterns}}) {
+    const std::vector<float> found = run(set, inputs, tokens);
+    const std::string text = difference(found, std::span(wanted).first(found.size()));
+    if (!text.empty()) return describe(set, matrix.view(), tokens, what + text);
+  }
+  for (std::size_t t = 0; t < kInputPatterns; ++t) {
+    Inputs alone(1, matrix.cols, 0, 0);
+    std::copy_n(inputs.row(t), matrix.cols, alone.row(0));
+    const std::vector<float> found = run(set, alone, 1);
+    const std::string text =
+        difference(found, std::span(wanted).subspan(t * matrix.rows, matrix.rows));
+    if (!text.empty()) {
+      return describe(set, matrix.view(), 1, what + "inputs " + std::to_string(t) + ", " + text);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 std::string check_matmul_patterns(const KernelSet& set, Kind kind) {
   Random random(kSeed + 1);
-  const std::uint32_t cols = 2 * std::max(info(kind).block_cols, 32u);
+  const std::uint32_t cols = 4 * std::max(info(kind).block_cols, 32u);
   for (const Weights weights : kAllWeights) {
     const TestMatrix matrix = make_matrix(kind, 18, cols, weights, random);
     Inputs inputs(kInputPatterns, cols, 0, 0);
     for (std::size_t t = 0; t < kInputPatterns; ++t) fill_input(t, random, {inputs.row(t), cols});
-    const std::vector<float> wanted =
-        multiply(scalar_set(), matrix.view(), inputs, kInputPatterns, {});
-    for (const std::size_t tokens :
-         {std::size_t{1}, std::size_t{4}, std::size_t{15}, std::size_t{kInputPatterns}}) {
-      const std::vector<float> found = multiply(set, matrix.view(), inputs, tokens, {});
-      const std::string text = difference(found, std::span(wanted).first(found.size()));
-      if (!text.empty()) {
-        return describe(set, matrix.view(), tokens,
-                        "weights " + std::to_string(static_cast<int>(weights)) + ", " + text);
-      }
-    }
-    // Alone, each pattern takes the path of a single token.
-    for (std::size_t t = 0; t < kInputPatterns; ++t) {
-      Inputs alone(1, cols, 0, 0);
-      std::copy_n(inputs.row(t), cols, alone.row(0));
-      const std::vector<float> found = multiply(set, matrix.view(), alone, 1, {});
-      const std::string text =
-          difference(found, std::span(wanted).subspan(t * matrix.rows, matrix.rows));
-      if (!text.empty()) {
-        return describe(set, matrix.view(), 1,
-                        "weights " + std::to_string(static_cast<int>(weights)) + ", inputs " +
-                            std::to_string(t) + ", " + text);
-      }
+    for (const std::size_t refined : {std::size_t{0}, std::size_t{2}, kRefineAll}) {
+      if (refined != 0 && info(kind).is_float) break;
+      const std::string text = check_patterns_of(set, matrix, weights, inputs, refined);
+      if (!text.empty()) return text;
     }
   }
   return {};
@@ -179,9 +211,11 @@ std::string check_matmul_splits(const KernelSet& set, Kind kind) {
   for (const std::size_t tokens : {1, 2, 9, 37}) {
     Inputs inputs(tokens, cols, 3, 1);
     for (std::size_t t = 0; t < tokens; ++t) fill_input(0, random, {inputs.row(t), cols});
-    const std::vector<float> wanted = multiply(scalar_set(), matrix.view(), inputs, tokens, {});
+    const std::size_t refined = refined_for(tokens);
+    const std::vector<float> wanted =
+        multiply(scalar_set(), matrix.view(), inputs, tokens, {0, 0, false, refined});
     for (const std::size_t panels : {1, 2, 3}) {
-      const Work work = {0, panels, true};
+      const Work work = {0, panels, true, refined};
       const std::string text =
           difference(multiply(set, matrix.view(), inputs, tokens, work), wanted);
       if (!text.empty()) {

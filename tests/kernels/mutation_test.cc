@@ -23,20 +23,20 @@ KernelSet wrong() {
 
 float next_up(float x) { return std::nextafter(x, 1e30f); }
 
-// How the scalar set packs a group.
-struct ScalarGroup {
+// How the scalar set packs a term; a group has two.
+struct ScalarTerm {
   float s;
   float g;
   std::int8_t q[32];
 };
 
 template <class Change>
-void change_groups(const Activations& in, std::byte* packed, Change change) {
-  const std::size_t groups = in.tokens * (in.cols / kGroupCols);
-  for (std::size_t i = 0; i < groups; ++i) {
-    auto group = load<ScalarGroup>(packed + i * sizeof(ScalarGroup));
-    change(group);
-    store(packed + i * sizeof(ScalarGroup), group);
+void change_terms(const Activations& in, std::byte* packed, Change change) {
+  const std::size_t terms = 2 * in.tokens * (in.cols / kGroupCols);
+  for (std::size_t i = 0; i < terms; ++i) {
+    auto term = load<ScalarTerm>(packed + i * sizeof(ScalarTerm));
+    change(term);
+    store(packed + i * sizeof(ScalarTerm), term);
   }
 }
 
@@ -87,7 +87,7 @@ TEST(Mutation, ASaturatingDotProductIsCaught) {
                   float* y, std::size_t stride, std::byte* scratch) {
     right().matmul(w, begin, end, in, y, stride, scratch);
     for (std::size_t t = 0; t < in.tokens; ++t) {
-      const auto group = load<ScalarGroup>(in.packed + t * (in.cols / 32) * sizeof(ScalarGroup));
+      const auto group = load<ScalarTerm>(in.packed + 2 * t * (in.cols / 32) * sizeof(ScalarTerm));
       for (std::size_t k = 0; k < 32; k += 2) {
         if (255 * (group.q[k] + group.q[k + 1]) > 32767) y[t * stride + begin * 16] *= 0.75f;
       }
@@ -102,7 +102,7 @@ TEST(Mutation, RoundingHalfAwayIsCaught) {
     right().pack(in, begin, end, packed);
     for (std::size_t t = begin; t < std::min(end, in.tokens); ++t) {
       for (std::size_t k = 0; k < in.cols; ++k) {
-        auto* group = packed + (t * (in.cols / 32) + k / 32) * sizeof(ScalarGroup);
+        auto* group = packed + 2 * (t * (in.cols / 32) + k / 32) * sizeof(ScalarTerm);
         const float scaled = in.x[t * in.stride + k] * (1.0f / load<float>(group));
         if (std::fabs(scaled) <= 127) {
           group[8 + k % 32] = static_cast<std::byte>(static_cast<int>(std::round(scaled)));
@@ -118,7 +118,7 @@ TEST(Mutation, AWrongScaleIsCaught) {
   set.pack = [](const Activations& in, std::size_t begin, std::size_t end, std::byte* packed) {
     right().pack(in, begin, end, packed);
     if (end < in.tokens) return;
-    change_groups(in, packed, [](ScalarGroup& group) { group.s = next_up(group.s); });
+    change_terms(in, packed, [](ScalarTerm& term) { term.s = next_up(term.s); });
   };
   EXPECT_NE(check_matmul_shapes(set, Kind::kQ6k), "");
 }
@@ -128,7 +128,7 @@ TEST(Mutation, AWrongSumIsCaughtWhereThereIsAMinimumAndOnlyThere) {
   set.pack = [](const Activations& in, std::size_t begin, std::size_t end, std::byte* packed) {
     right().pack(in, begin, end, packed);
     if (end < in.tokens) return;
-    change_groups(in, packed, [](ScalarGroup& group) { group.g = next_up(group.g); });
+    change_terms(in, packed, [](ScalarTerm& term) { term.g = next_up(term.g); });
   };
   for (const Kind kind : {Kind::kQ4, Kind::kQ4m, Kind::kQ4k, Kind::kQ5k}) {
     EXPECT_NE(check_matmul_shapes(set, kind), "") << info(kind).name;
@@ -138,13 +138,30 @@ TEST(Mutation, AWrongSumIsCaughtWhereThereIsAMinimumAndOnlyThere) {
   }
 }
 
+TEST(Mutation, AMissingOrMisplacedSecondTermIsCaught) {
+  KernelSet set = wrong();
+  set.pack = [](const Activations& in, std::size_t begin, std::size_t end, std::byte* packed) {
+    Activations fewer = in;
+    if (in.refined != 0 && in.refined != kRefineAll) --fewer.refined;
+    right().pack(fewer, begin, end, packed);
+  };
+  EXPECT_NE(check_matmul_shapes(set, Kind::kQ4m), "");
+  EXPECT_NE(check_matmul_patterns(set, Kind::kQ8), "");
+  set.pack = [](const Activations& in, std::size_t begin, std::size_t end, std::byte* packed) {
+    Activations turned = in;  // of equally large groups the last ones in place of the first
+    if (in.refined == 2) turned.refined = 3;
+    right().pack(turned, begin, end, packed);
+  };
+  EXPECT_NE(check_matmul_patterns(set, Kind::kQ4k), "");
+}
+
 TEST(Mutation, TinyGroupsThatAreNotZeroAreCaught) {
   KernelSet set = wrong();
   set.pack = [](const Activations& in, std::size_t begin, std::size_t end, std::byte* packed) {
     right().pack(in, begin, end, packed);
     if (end < in.tokens) return;
-    change_groups(in, packed, [](ScalarGroup& group) {
-      if (group.s == 0) group.s = group.g = 0x1p-120f;
+    change_terms(in, packed, [](ScalarTerm& term) {
+      if (term.s == 0) term.s = term.g = 0x1p-120f;
     });
   };
   EXPECT_NE(check_matmul_patterns(set, Kind::kQ4), "");
