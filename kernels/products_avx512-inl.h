@@ -235,18 +235,20 @@ THAW_INLINE void dots_of_halves(const Group<Kind::kQ6k, kExpanded> (&groups)[kPa
   }
 }
 
-// float(I) * s of each token: I is the group's exact dot product.
+// float(I) * s of token t and panel p; I is the group's exact dot product. `dot` is its sum, which
+// for q6k is float(I) already, for other kinds began at 1.5 * 2^23.
+template <Kind kKind, int kTokens>
+THAW_INLINE Lanes16 scaled_dot(__m512 dot, const std::byte* x, int t) {
+  const Lanes16 s = broadcast_float(x + 32 * kTokens + 4 * t);
+  if constexpr (kKind == Kind::kQ6k) return mul({dot}, s);
+  return fma({dot}, s, broadcast_float(x + 44 * kTokens + 4 * t));
+}
+
 template <Kind kKind, bool kExpanded, int kTokens, int kPanels>
-THAW_INLINE void scaled_dots(const Group<kKind, kExpanded> (&groups)[kPanels], const std::byte* x,
-                             Lanes16 (&dots)[kTokens][kPanels]) {
+THAW_INLINE void dot_group(const Group<kKind, kExpanded> (&groups)[kPanels], const std::byte* x,
+                           Lanes16 (&dots)[kTokens][kPanels]) {
   if constexpr (kKind == Kind::kQ6k) {
     dots_of_halves<kExpanded, kTokens, kPanels>(groups, x, dots);
-    THAW_UNROLL
-    for (int t = 0; t < kTokens; ++t) {
-      const Lanes16 s = broadcast_float(x + 32 * kTokens + 4 * t);
-      THAW_UNROLL
-      for (int p = 0; p < kPanels; ++p) dots[t][p] = mul(dots[t][p], s);
-    }
   } else {
     __m512i sums[kTokens][kPanels];
     THAW_UNROLL
@@ -260,73 +262,67 @@ THAW_INLINE void scaled_dots(const Group<kKind, kExpanded> (&groups)[kPanels], c
     add_steps<kKind, kExpanded, kTokens, kPanels>(groups, x, 0, 8, sums);
     THAW_UNROLL
     for (int t = 0; t < kTokens; ++t) {
-      const Lanes16 s = broadcast_float(x + 32 * kTokens + 4 * t);
-      const Lanes16 less = broadcast_float(x + 44 * kTokens + 4 * t);
       THAW_UNROLL
-      for (int p = 0; p < kPanels; ++p) {
-        dots[t][p] = fma({_mm512_castsi512_ps(sums[t][p])}, s, less);
-      }
+      for (int p = 0; p < kPanels; ++p) dots[t][p] = {_mm512_castsi512_ps(sums[t][p])};
     }
   }
 }
 
-template <Kind kKind, bool kExpanded, int kTokens, int kPanels>
-THAW_INLINE void multiply_group(const Group<kKind, kExpanded> (&groups)[kPanels],
-                                const std::byte* x, Lanes16 (&sums)[kTokens][kPanels]) {
-  Lanes16 dots[kTokens][kPanels];
-  scaled_dots<kKind, kExpanded, kTokens, kPanels>(groups, x, dots);
-  Scales scales[kPanels];
-  THAW_UNROLL
-  for (int p = 0; p < kPanels; ++p) scales[p] = groups[p].scales();
-  THAW_UNROLL
-  for (int t = 0; t < kTokens; ++t) {
-    THAW_UNROLL
-    for (int p = 0; p < kPanels; ++p) {
-      sums[t][p] = fma(dots[t][p], scales[p].scale, sums[t][p]);
-      if constexpr (has_minimum(kKind)) {
-        sums[t][p] = fma(broadcast_float(x + 36 * kTokens + 4 * t), scales[p].minimum, sums[t][p]);
-      }
-    }
-  }
-}
-
-template <int kTokens, int kPanels>
-THAW_INLINE void load_sums(const float* from, Lanes16 (&sums)[kTokens][kPanels]) {
-  THAW_UNROLL
-  for (int i = 0; i < kTokens * kPanels; ++i) {
-    sums[i / kPanels][i % kPanels] = Lanes16::load(from + 16 * i);
-  }
-}
-template <int kTokens, int kPanels>
-THAW_INLINE void store_sums(const Lanes16 (&sums)[kTokens][kPanels], float* to) {
-  THAW_UNROLL
-  for (int i = 0; i < kTokens * kPanels; ++i) sums[i / kPanels][i % kPanels].store(to + 16 * i);
-}
-
+// sum + (dot * s) * D, then + g * M, of token t.
 template <Kind kKind, int kTokens>
-void multiply_expanded(const std::byte* weights, const Terms& terms, float* tile) {
+THAW_INLINE Lanes16 finish(Lanes16 dot, const Scales& scales, const std::byte* x, int t,
+                           Lanes16 sum) {
+  sum = fma(scaled_dot<kKind, kTokens>(dot.v, x, t), scales.scale, sum);
+  if constexpr (!has_minimum(kKind)) return sum;
+  return fma(broadcast_float(x + 36 * kTokens + 4 * t), scales.minimum, sum);
+}
+
+// Sums stay in memory between groups: the registers are full of dots, and what is not carried from
+// group to group lets the processor begin the next while this one ends.
+template <Kind kKind, int kTokens>
+void multiply_expanded(const std::byte* weights, const Terms& terms, float* sums) {
   constexpr std::size_t kBytes = kExpandedGroup<kKind>;
   const std::byte* x = terms.x;
   for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
     const std::byte* at = weights + terms.at(i) * kTilePanels * kBytes;
-    const Group<kKind, true> groups[kTilePanels] = {Group<kKind, true>::at(at, 0),
-                                                    Group<kKind, true>::at(at, 1)};
-    Lanes16 sums[kTokens][kTilePanels];  // all do not fit the registers beside a group's dots
-    load_sums(tile, sums);
-    multiply_group(groups, x, sums);
-    store_sums(sums, tile);
+    Group<kKind, true> groups[kTilePanels];
+    Scales scales[kTilePanels];
+    THAW_UNROLL
+    for (std::size_t p = 0; p < kTilePanels; ++p) {
+      groups[p] = Group<kKind, true>::at(at, p);
+      scales[p] = groups[p].scales();
+    }
+    Lanes16 dots[kTokens][kTilePanels];
+    dot_group(groups, x, dots);
+    asm volatile("" ::: "memory");  // or gcc keeps the sums in registers, and spills
+    THAW_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      THAW_UNROLL
+      for (std::size_t p = 0; p < kTilePanels; ++p) {
+        float* sum = sums + 16 * (t * kTilePanels + p);
+        finish<kKind, kTokens>(dots[t][p], scales[p], x, t, Lanes16::load(sum)).store(sum);
+      }
+    }
   }
 }
 
 template <Kind kKind, int kTokens>
 void multiply_panel(const std::byte* panel, const Terms& terms, float* tile) {
-  Lanes16 sums[kTokens][1];
-  load_sums(tile, sums);
+  Lanes16 sums[kTokens];
+  THAW_UNROLL
+  for (int t = 0; t < kTokens; ++t) sums[t] = Lanes16::load(tile + 16 * t);
   const std::byte* x = terms.x;
   for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
     prefetch_group<kKind>(panel, terms.at(i));
     const Group<kKind, false> groups[1] = {Group<kKind, false>::at(panel, terms.at(i))};
-    multiply_group(groups, x, sums);
+    Lanes16 dots[kTokens][1];
+    dot_group(groups, x, dots);
+    const Scales scales = groups[0].scales();
+    THAW_UNROLL
+    for (int t = 0; t < kTokens; ++t) {
+      sums[t] = finish<kKind, kTokens>(dots[t][0], scales, x, t, sums[t]);
+    }
   }
-  store_sums(sums, tile);
+  THAW_UNROLL
+  for (int t = 0; t < kTokens; ++t) sums[t].store(tile + 16 * t);
 }
