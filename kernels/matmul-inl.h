@@ -19,9 +19,9 @@
 
 inline constexpr std::size_t kBlockGroups = 32 / kTilePanels;  // expanded: about 20 KiB
 inline constexpr std::size_t kFloatBlock = 256;  // expanded columns of float kinds: 16 KiB
-inline constexpr std::size_t kTileTokens = 384 / kTilePanels;  // their sums: 24 KiB
+inline constexpr std::size_t kTileTokens = 512;  // their sums: 32 KiB for each of kTilePanels
 inline constexpr std::size_t kExpandedBytes = kBlockGroups * kTilePanels * 704;  // 704: the largest
-static_assert(kTileTokens % kTokenBlock == 0 && kDirect <= kTokenBlock);
+static_assert(kTileTokens % kTokenBlock == 0);
 static_assert(kExpandedBytes >= kFloatBlock * kPanelRows * sizeof(float));
 
 std::size_t scratch_bytes(Kind, std::size_t, std::size_t tokens) {
@@ -172,7 +172,7 @@ void pack(const Activations& in, std::size_t block_begin, std::size_t block_end,
 
 // Writes sums, plus 0, into the rows of panel `panel`; rows past the matrix's are left out.
 //   sums  [16] of each token, `stride` floats apart
-inline void write_rows(const Matrix& w, std::size_t panel, const float* sums, std::size_t stride,
+[[gnu::noinline]] inline void write_rows(const Matrix& w, std::size_t panel, const float* sums, std::size_t stride,
                        std::size_t tokens, float* y, std::size_t y_stride) {
   const std::size_t row = panel * kPanelRows;
   float* to = y + row;
@@ -201,50 +201,122 @@ void multiply_block(std::size_t tokens, const std::byte* weights, const Terms& t
   }
 }
 
-// Tokens [first, first + tokens) against kTilePanels panels; first is a multiple of kTokenBlock.
+// Some tokens against up to kTilePanels panels.
+struct Tile {
+  const Matrix& w;
+  const Activations& in;
+  std::size_t panel;   // the first
+  std::size_t panels;  // how many
+  std::size_t first;   // token, a multiple of kTokenBlock
+  std::size_t tokens;  // at most kTileTokens
+  float* y;            // of token `first`
+  std::size_t y_stride;
+  float* sums;  // [tokens][kTilePanels][16]
+  std::byte* expanded;
+};
+
+// Asks for weights ahead of their use, a few lines at a time: the next run of each panel, or after
+// the last run the first one of the panels that follow.
 template <Kind kKind>
-void multiply_tile(const std::byte* const (&panels)[kTilePanels], const Activations& in,
-                   std::size_t first, std::size_t tokens, float* sums, std::byte* expanded) {
-  const PackedShape shape = {in.cols / kGroupCols, in.refined};
-  for (std::size_t run = 0; run < shape.runs(); ++run) {
-    const std::size_t g = run * kBlockGroups;
-    const std::size_t count = shape.groups - g < kBlockGroups ? shape.groups - g : kBlockGroups;
-    std::byte* to = expanded;
-    for (std::size_t i = 0; i < count; ++i) {
-      for (const std::byte* panel : panels) {
-        expand_group<kKind>(panel, g + i, to);
-        to += kExpandedGroup<kKind>;
-      }
+struct Prefetcher {
+  static constexpr std::size_t kRunBytes =
+      kBlockGroups * Layout<kKind>::kBlock / Layout<kKind>::kGroups;
+  static constexpr std::size_t kLines = (kRunBytes + 63) / 64;
+
+  const char* from[kTilePanels];
+  std::size_t line = 0;
+
+  THAW_INLINE void ask(std::size_t lines) {
+    for (; lines > 0 && line < kLines * kTilePanels; --lines, ++line) {
+      __builtin_prefetch(from[line / kLines] + line % kLines * 64, 0, 2);
     }
-    for (std::size_t t = 0; t < tokens; t += kTokenBlock) {
-      const std::size_t size = tokens - t < kTokenBlock ? tokens - t : kTokenBlock;
-      const std::byte* at = in.packed + (first + t) / kTokenBlock * shape.block_bytes(kTokenBlock);
-      const PackedBlock block = PackedBlock::at(at, shape, size);
-      const std::size_t begin = block.first[run], end = block.first[run + 1];
-      const Terms terms = {block.group + begin, end - begin, g,
-                           block.terms + begin * packed_group_bytes(size)};
-      multiply_block<kKind, static_cast<int>(kTokenBlock)>(size, expanded, terms,
-                                                           sums + kTilePanels * kPanelRows * t);
+  }
+};
+
+// Groups [g, g + count) of each panel.
+template <Kind kKind>
+[[gnu::noinline]] void expand_run(const std::byte* const (&panels)[kTilePanels], std::size_t g,
+                                  std::size_t count, std::byte* to) {
+  for (std::size_t i = 0; i < count; ++i) {
+    for (const std::byte* panel : panels) {
+      expand_group<kKind>(panel, g + i, to);
+      to += kExpandedGroup<kKind>;
     }
   }
 }
 
+template <Kind kKind>
+void multiply_tile(const Tile& tile) {
+  const PackedShape shape = {tile.in.cols / kGroupCols, tile.in.refined};
+  const std::size_t panel_bytes = shape.groups / Layout<kKind>::kGroups * Layout<kKind>::kBlock;
+  const std::byte* panels[kTilePanels];
+  for (std::size_t p = 0; p < kTilePanels; ++p) {  // past the end: the last one, not written
+    panels[p] =
+        tile.w.panels + (tile.panel + (p < tile.panels ? p : tile.panels - 1)) * panel_bytes;
+  }
+  constexpr std::size_t kSums = kTilePanels * kPanelRows;  // of one token
+  const std::size_t blocks = (tile.tokens + kTokenBlock - 1) / kTokenBlock;
+  const std::size_t lines = (Prefetcher<kKind>::kLines * kTilePanels + blocks - 1) / blocks;
+  for (std::size_t run = 0; run < shape.runs(); ++run) {
+    const std::size_t g = run * kBlockGroups;
+    const std::size_t count = shape.groups - g < kBlockGroups ? shape.groups - g : kBlockGroups;
+    const bool last = run + 1 == shape.runs();
+    Prefetcher<kKind> ahead;
+    for (std::size_t p = 0; p < kTilePanels; ++p) {
+      ahead.from[p] = reinterpret_cast<const char*>(last ? panels[p] + kTilePanels * panel_bytes
+                                                         : codes_of<kKind>(panels[p], g + count));
+    }
+    expand_run<kKind>(panels, g, count, tile.expanded);
+    for (std::size_t t = 0; t < tile.tokens; t += kTokenBlock) {
+      const std::size_t size = tile.tokens - t < kTokenBlock ? tile.tokens - t : kTokenBlock;
+      const std::byte* at =
+          tile.in.packed + (tile.first + t) / kTokenBlock * shape.block_bytes(kTokenBlock);
+      const PackedBlock block = PackedBlock::at(at, shape, size);
+      const std::size_t begin = block.first[run], end = block.first[run + 1];
+      const Terms terms = {block.group + begin, end - begin, g,
+                           block.terms + begin * packed_group_bytes(size)};
+      float* sums = tile.sums + t * kSums;
+      if (run == 0) std::memset(sums, 0, size * kSums * sizeof(float));
+      multiply_block<kKind, static_cast<int>(kTokenBlock)>(size, tile.expanded, terms, sums);
+      ahead.ask(lines);
+      for (std::size_t p = 0; last && p < tile.panels; ++p) {
+        write_rows(tile.w, tile.panel + p, sums + p * kPanelRows, kSums, size,
+                   tile.y + t * tile.y_stride, tile.y_stride);
+      }
+    }
+  }
+}
+
+// One packed block of `tokens` tokens against one panel where it lies.
 template <Kind kKind, int kTokens>
+void multiply_block_directly(std::size_t tokens, const std::byte* panel, const std::byte* at,
+                             const PackedShape& shape, float* sums) {
+  if (tokens == kTokens) {
+    const PackedBlock block = PackedBlock::at(at, shape, kTokens);
+    const Terms terms = {block.group, block.first[shape.runs()], 0, block.terms};
+    multiply_panel<kKind, kTokens>(panel, terms, sums);
+  } else if constexpr (kTokens > 1) {
+    multiply_block_directly<kKind, kTokens - 1>(tokens, panel, at, shape, sums);
+  }
+}
+
+// Up to kDirect tokens: each panel is read from memory for the first block of them.
+template <Kind kKind>
 void multiply_few(const Matrix& w, std::size_t panel_begin, std::size_t panel_end,
                   const Activations& in, float* y, std::size_t y_stride) {
-  if (in.tokens == kTokens) {
-    const std::size_t panel_bytes =
-        w.cols / kGroupCols / Layout<kKind>::kGroups * Layout<kKind>::kBlock;
-    const PackedShape shape = {in.cols / kGroupCols, in.refined};
-    const PackedBlock block = PackedBlock::at(in.packed, shape, kTokens);
-    const Terms terms = {block.group, block.first[shape.runs()], 0, block.terms};
-    for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
-      alignas(64) float sums[kTokens * kPanelRows] = {};
-      multiply_panel<kKind, kTokens>(w.panels + panel * panel_bytes, terms, sums);
-      write_rows(w, panel, sums, kPanelRows, kTokens, y, y_stride);
+  const std::size_t panel_bytes =
+      w.cols / kGroupCols / Layout<kKind>::kGroups * Layout<kKind>::kBlock;
+  const PackedShape shape = {in.cols / kGroupCols, in.refined};
+  for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
+    const std::byte* at = in.packed;
+    for (std::size_t t = 0; t < in.tokens; t += kTokenBlock) {
+      const std::size_t tokens = in.tokens - t < kTokenBlock ? in.tokens - t : kTokenBlock;
+      alignas(64) float sums[kTokenBlock * kPanelRows] = {};
+      multiply_block_directly<kKind, static_cast<int>(kTokenBlock)>(
+          tokens, w.panels + panel * panel_bytes, at, shape, sums);
+      write_rows(w, panel, sums, kPanelRows, tokens, y + t * y_stride, y_stride);
+      at += shape.block_bytes(kTokenBlock);
     }
-  } else if constexpr (kTokens > 1) {
-    multiply_few<kKind, kTokens - 1>(w, panel_begin, panel_end, in, y, y_stride);
   }
 }
 
@@ -252,27 +324,16 @@ template <Kind kKind>
 void multiply_quantised(const Matrix& w, std::size_t panel_begin, std::size_t panel_end,
                         const Activations& in, float* y, std::size_t y_stride, std::byte* scratch) {
   if (in.tokens <= kDirect) {
-    multiply_few<kKind, static_cast<int>(kDirect)>(w, panel_begin, panel_end, in, y, y_stride);
+    multiply_few<kKind>(w, panel_begin, panel_end, in, y, y_stride);
     return;
   }
-  const std::size_t panel_bytes =
-      w.cols / kGroupCols / Layout<kKind>::kGroups * Layout<kKind>::kBlock;
-  constexpr std::size_t kStride = kTilePanels * kPanelRows;
   float* sums = reinterpret_cast<float*>(scratch + kExpandedBytes);
   for (std::size_t first = 0; first < in.tokens; first += kTileTokens) {
     const std::size_t tokens = in.tokens - first < kTileTokens ? in.tokens - first : kTileTokens;
     for (std::size_t panel = panel_begin; panel < panel_end; panel += kTilePanels) {
-      const std::byte* panels[kTilePanels];
-      for (std::size_t p = 0; p < kTilePanels; ++p) {  // past the end: the last one, not written
-        const std::size_t index = panel + p < panel_end ? panel + p : panel_end - 1;
-        panels[p] = w.panels + index * panel_bytes;
-      }
-      std::memset(sums, 0, tokens * kStride * sizeof(float));
-      multiply_tile<kKind>(panels, in, first, tokens, sums, scratch);
-      for (std::size_t p = 0; p < kTilePanels && panel + p < panel_end; ++p) {
-        write_rows(w, panel + p, sums + p * kPanelRows, kStride, tokens, y + first * y_stride,
-                   y_stride);
-      }
+      const std::size_t panels = panel_end - panel < kTilePanels ? panel_end - panel : kTilePanels;
+      multiply_tile<kKind>(
+          {w, in, panel, panels, first, tokens, y + first * y_stride, y_stride, sums, scratch});
     }
   }
 }

@@ -9,8 +9,8 @@
 // A packed group of C tokens: s8 [8 steps][C][4], then per token the scale s, then g (s times the
 // sum of q), then q8's start, then -1.5 * 2^23 * s, then for each half of the group -32 times its
 // sum.
-inline constexpr std::size_t kTokenBlock = 8;
-inline constexpr std::size_t kTilePanels = 2;
+inline constexpr std::size_t kTokenBlock = 4;
+inline constexpr std::size_t kTilePanels = 4;
 inline constexpr std::size_t kDirect = 8;  // tokens up to which weights expand in registers
 inline constexpr std::size_t kDirectFloat = 4;
 
@@ -280,7 +280,7 @@ THAW_INLINE Lanes16 finish(Lanes16 dot, const Scales& scales, const std::byte* x
 // Sums stay in memory between groups: the registers are full of dots, and what is not carried from
 // group to group lets the processor begin the next while this one ends.
 template <Kind kKind, int kTokens>
-void multiply_expanded(const std::byte* weights, const Terms& terms, float* sums) {
+[[gnu::noinline]] void multiply_expanded(const std::byte* weights, const Terms& terms, float* sums) {
   constexpr std::size_t kBytes = kExpandedGroup<kKind>;
   const std::byte* x = terms.x;
   for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {

@@ -172,8 +172,8 @@ void ChunkPass::multiply(std::span<const Product> products, const Activations& i
         std::max(scratch_bytes, set_.scratch_bytes(product.matrix->kind, in.cols, in.tokens));
   }
   for (Engine::Scratch::PerThread& thread : scratch_.threads) thread.matmul.bytes(scratch_bytes);
-  // An even number of panels: some sets take two at once.
-  const std::size_t step = round_up(panels / (pool_.threads() * kTasksPerThread) + 1, 2);
+  // A multiple of four panels: some sets take as many at once.
+  const std::size_t step = round_up(panels / (pool_.threads() * kTasksPerThread) + 1, 4);
   pool_.run((panels + step - 1) / step, [&](std::size_t task, unsigned thread) {
     std::byte* scratch = scratch_.threads[thread].matmul.bytes(0);
     std::size_t begin = task * step;
