@@ -5,6 +5,7 @@
 // clang-format off
 #include "kernels/vectors-inl.h"
 #include "kernels/attend-inl.h"
+#include "kernels/activations-inl.h"
 #include "kernels/matmul-inl.h"
 // clang-format on
 

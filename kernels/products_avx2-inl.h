@@ -352,7 +352,8 @@ THAW_INLINE void multiply_group(const std::byte* weights, std::size_t g, const s
 }
 
 template <Kind kKind, int kTokens>
-[[gnu::noinline]] void multiply_expanded(const std::byte* weights, const Terms& terms, float* sums) {
+[[gnu::noinline]] void multiply_expanded(const std::byte* weights, const Terms& terms,
+                                         float* sums) {
   const std::byte* x = terms.x;
   for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
     multiply_group<kKind, true, kTokens>(weights, terms.at(i), x, sums);

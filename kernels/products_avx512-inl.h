@@ -280,7 +280,8 @@ THAW_INLINE Lanes16 finish(Lanes16 dot, const Scales& scales, const std::byte* x
 // Sums stay in memory between groups: the registers are full of dots, and what is not carried from
 // group to group lets the processor begin the next while this one ends.
 template <Kind kKind, int kTokens>
-[[gnu::noinline]] void multiply_expanded(const std::byte* weights, const Terms& terms, float* sums) {
+[[gnu::noinline]] void multiply_expanded(const std::byte* weights, const Terms& terms,
+                                         float* sums) {
   constexpr std::size_t kBytes = kExpandedGroup<kKind>;
   const std::byte* x = terms.x;
   for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
