@@ -3,7 +3,12 @@
 #include <array>
 
 #if defined(__x86_64__)
-#include <nmmintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+// gcc 12's own intrinsics read a vector that they leave undefined on purpose.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+#include <immintrin.h>
 #define THAW_CRC_TARGET __attribute__((target("sse4.2")))
 #elif defined(__aarch64__)
 #include <arm_acle.h>
@@ -36,6 +41,58 @@ constexpr std::array<Table, 8> make_slices() {
   return tables;
 }
 constexpr std::array<Table, 8> kSlices = make_slices();
+
+// Polynomials modulo the checksum's, bits reversed: bit 31 is x^0. A checksum followed by n zero
+// bytes is its product with x^(8 n).
+constexpr std::uint32_t kOne = 0x80000000;
+constexpr std::uint32_t times_x(std::uint32_t a) {
+  return (a >> 1) ^ ((a & 1) != 0 ? kPolynomial : 0);
+}
+constexpr std::uint32_t divided_by_x(std::uint32_t a) {
+  return (a & kOne) != 0 ? ((a ^ kPolynomial) << 1) | 1 : a << 1;
+}
+constexpr std::uint32_t product(std::uint32_t a, std::uint32_t b) {
+  std::uint32_t sum = 0;
+  for (int bit = 0; bit < 32; ++bit, a <<= 1, b = times_x(b)) {
+    if ((a & kOne) != 0) sum ^= b;
+  }
+  return sum;
+}
+
+// [k]: x^(8 * 2^k), and the same over x^32.
+struct Powers {
+  std::array<std::uint32_t, 64> plain{};
+  std::array<std::uint32_t, 64> lowered{};
+};
+constexpr Powers make_powers() {
+  Powers powers;
+  std::uint32_t power = kOne;
+  for (int i = 0; i < 8; ++i) power = times_x(power);
+  for (std::size_t k = 0; k < 64; ++k, power = product(power, power)) {
+    powers.plain[k] = power;
+    powers.lowered[k] = power;
+    for (int i = 0; i < 32; ++i) powers.lowered[k] = divided_by_x(powers.lowered[k]);
+  }
+  return powers;
+}
+constexpr Powers kPowers = make_powers();
+
+#if defined(__x86_64__)
+// Reduces a product of 64 bits by the checksum's own instruction, which multiplies by x^32 as it
+// does; the lowered powers make up for that.
+__attribute__((target("sse4.2,pclmul"))) std::uint32_t followed_by_instruction(
+    std::uint32_t checksum, std::uint64_t zero_bytes) {
+  for (std::size_t k = 0; zero_bytes != 0; ++k, zero_bytes >>= 1) {
+    if ((zero_bytes & 1) == 0) continue;
+    const __m128i wide =
+        _mm_clmulepi64_si128(_mm_cvtsi32_si128(static_cast<int>(checksum)),
+                             _mm_cvtsi32_si128(static_cast<int>(kPowers.lowered[k])), 0);
+    const auto bits = static_cast<std::uint64_t>(_mm_cvtsi128_si64(wide)) << 1;
+    checksum = static_cast<std::uint32_t>(_mm_crc32_u64(0, bits));
+  }
+  return checksum;
+}
+#endif
 
 #ifdef THAW_CRC_TARGET
 
@@ -116,14 +173,97 @@ THAW_CRC_TARGET std::uint64_t three_streams(std::uint64_t crc, Bytes& bytes, std
   return crc;
 }
 
-THAW_CRC_TARGET std::uint32_t crc32c_by_instruction(Bytes bytes, std::uint32_t before) {
-  std::uint64_t crc = ~before;
+THAW_CRC_TARGET std::uint32_t crc32c_by_instruction(Bytes bytes, std::uint64_t crc) {
   crc = three_streams(crc, bytes, kLongStream, kLongShift);
   crc = three_streams(crc, bytes, kShortStream, kShortShift);
   for (; bytes.size() >= 8; bytes = bytes.subspan(8)) crc = step8(crc, bytes.data());
   for (; !bytes.empty(); bytes = bytes.subspan(1)) crc = step1(crc, bytes.data());
   return ~static_cast<std::uint32_t>(crc);
 }
+
+#if defined(__x86_64__)
+
+// Long inputs by carry-less multiplication, 256 bytes a step, where the processor multiplies eight
+// 64-bit polynomials at once: twice to three times as fast as the instruction. Four registers of
+// four 128-bit lanes each hold a polynomial congruent to all that went before; a step moves each by
+// the bits of four registers and adds the bytes that lie there.
+constexpr std::size_t kWideBytes = 256;
+
+constexpr std::uint32_t x_to(int exponent) {
+  std::uint32_t power = kOne;
+  for (int i = 0; i < exponent; ++i) power = times_x(power);
+  return power;
+}
+
+// What moves a lane by `bits`: its earlier half by 64 more than its later one. A product of two
+// reversed polynomials of 64 bits is reversed in 127, which is one factor of x.
+struct Move {
+  std::uint64_t earlier, later;
+};
+constexpr Move move_by(int bits) {
+  return {std::uint64_t{x_to(bits + 63)} << 32, std::uint64_t{x_to(bits - 1)} << 32};
+}
+constexpr Move kBy2048 = move_by(2048), kBy1536 = move_by(1536), kBy1024 = move_by(1024);
+constexpr Move kBy512 = move_by(512), kBy384 = move_by(384), kBy256 = move_by(256);
+constexpr Move kBy128 = move_by(128);
+
+#define THAW_CRC_WIDE __attribute__((target("avx512f,avx512vl,vpclmulqdq,pclmul,sse4.2")))
+
+THAW_CRC_WIDE inline __m512i wide(const Move& move) {
+  return _mm512_broadcast_i32x4(
+      _mm_set_epi64x(static_cast<long long>(move.later), static_cast<long long>(move.earlier)));
+}
+
+THAW_CRC_WIDE inline __m512i moved_onto(__m512i from, __m512i move, __m512i onto) {
+  constexpr int kXorOfThree = 0x96;
+  return _mm512_ternarylogic_epi64(_mm512_clmulepi64_epi128(from, move, 0x00),
+                                   _mm512_clmulepi64_epi128(from, move, 0x11), onto, kXorOfThree);
+}
+
+THAW_CRC_WIDE inline __m128i moved_onto(__m128i from, const Move& by, __m128i onto) {
+  const __m128i move =
+      _mm_set_epi64x(static_cast<long long>(by.later), static_cast<long long>(by.earlier));
+  return _mm_xor_si128(onto, _mm_xor_si128(_mm_clmulepi64_si128(from, move, 0x00),
+                                           _mm_clmulepi64_si128(from, move, 0x11)));
+}
+
+THAW_CRC_WIDE inline __m512i line(Bytes bytes, std::size_t index) {
+  return _mm512_loadu_si512(bytes.data() + 64 * index);
+}
+
+// Takes all whole steps off the front of `bytes`. Precondition: there is one.
+THAW_CRC_WIDE std::uint64_t by_multiplication(std::uint64_t crc, Bytes& bytes) {
+  const __m512i first = _mm512_zextsi128_si512(_mm_cvtsi64_si128(static_cast<long long>(crc)));
+  __m512i a = _mm512_xor_si512(line(bytes, 0), first);
+  __m512i b = line(bytes, 1);
+  __m512i c = line(bytes, 2);
+  __m512i d = line(bytes, 3);
+  bytes = bytes.subspan(kWideBytes);
+  const __m512i move = wide(kBy2048);
+  for (; bytes.size() >= kWideBytes; bytes = bytes.subspan(kWideBytes)) {
+    a = moved_onto(a, move, line(bytes, 0));
+    b = moved_onto(b, move, line(bytes, 1));
+    c = moved_onto(c, move, line(bytes, 2));
+    d = moved_onto(d, move, line(bytes, 3));
+  }
+  d = moved_onto(c, wide(kBy512), d);
+  d = moved_onto(b, wide(kBy1024), d);
+  d = moved_onto(a, wide(kBy1536), d);
+  __m128i last = _mm512_extracti32x4_epi32(d, 3);
+  last = moved_onto(_mm512_extracti32x4_epi32(d, 2), kBy128, last);
+  last = moved_onto(_mm512_extracti32x4_epi32(d, 1), kBy256, last);
+  last = moved_onto(_mm512_castsi512_si128(d), kBy384, last);
+  const auto earlier = static_cast<std::uint64_t>(_mm_cvtsi128_si64(last));
+  const auto later = static_cast<std::uint64_t>(_mm_extract_epi64(last, 1));
+  return _mm_crc32_u64(_mm_crc32_u64(0, earlier), later);
+}
+
+bool multiplies_wide() {
+  return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+         __builtin_cpu_supports("vpclmulqdq") != 0 && __builtin_cpu_supports("pclmul") != 0;
+}
+
+#endif  // __x86_64__
 
 bool has_instruction() {
 #if defined(__x86_64__)
@@ -155,12 +295,42 @@ std::uint32_t crc32c_by_table(Bytes bytes, std::uint32_t before) {
   return ~crc;
 }
 
+std::uint32_t crc32c_without_wide(Bytes bytes, std::uint32_t before) {
+#ifdef THAW_CRC_TARGET
+  if (has_instruction()) return crc32c_by_instruction(bytes, static_cast<std::uint32_t>(~before));
+#endif
+  return crc32c_by_table(bytes, before);
+}
+
+std::uint32_t crc32c_followed_by_bits(std::uint32_t checksum, std::uint64_t zero_bytes) {
+  for (std::size_t k = 0; zero_bytes != 0; ++k, zero_bytes >>= 1) {
+    if ((zero_bytes & 1) != 0) checksum = product(kPowers.plain[k], checksum);
+  }
+  return checksum;
+}
+
 }  // namespace internal
+
+std::uint32_t crc32c_followed_by(std::uint32_t checksum, std::uint64_t zero_bytes) {
+#if defined(__x86_64__)
+  static const bool by_instruction =
+      __builtin_cpu_supports("sse4.2") != 0 && __builtin_cpu_supports("pclmul") != 0;
+  if (by_instruction) return followed_by_instruction(checksum, zero_bytes);
+#endif
+  return internal::crc32c_followed_by_bits(checksum, zero_bytes);
+}
 
 std::uint32_t crc32c(Bytes bytes, std::uint32_t before) {
 #ifdef THAW_CRC_TARGET
   static const bool by_instruction = has_instruction();
-  if (by_instruction) return crc32c_by_instruction(bytes, before);
+  if (by_instruction) {
+    std::uint64_t crc = static_cast<std::uint32_t>(~before);
+#if defined(__x86_64__)
+    static const bool wide = multiplies_wide();
+    if (wide && bytes.size() >= kWideBytes) crc = by_multiplication(crc, bytes);
+#endif
+    return crc32c_by_instruction(bytes, crc);
+  }
 #endif
   return internal::crc32c_by_table(bytes, before);
 }

@@ -25,33 +25,6 @@ int open_retrying(const SystemCalls& calls, const std::string& path, int flags, 
   return descriptor;
 }
 
-}  // namespace internal
-
-namespace {
-
-using internal::Descriptor;
-using internal::system_error;
-using internal::SystemCalls;
-
-// Bounds what a directory that somebody fills can make list() hold.
-constexpr std::size_t kDirectoryEntriesMax = 1 << 20;
-
-class SystemMapping final : public Mapping {
- public:
-  explicit SystemMapping(Bytes bytes) : bytes_(bytes) {}
-  ~SystemMapping() override {
-    if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
-  }
-  SystemMapping(const SystemMapping&) = delete;
-  SystemMapping& operator=(const SystemMapping&) = delete;
-
-  Bytes bytes() const override { return bytes_; }
-
- private:
-  Bytes bytes_;
-};
-
-// The size of an open file that must be a regular one: a directory, pipe or device has none.
 Result<std::uint64_t> regular_size(const SystemCalls& calls, const Descriptor& file,
                                    std::string_view tried, const std::string& path) {
   struct stat status {};
@@ -61,6 +34,18 @@ Result<std::uint64_t> regular_size(const SystemCalls& calls, const Descriptor& f
   }
   return static_cast<std::uint64_t>(status.st_size);
 }
+
+}  // namespace internal
+
+namespace {
+
+using internal::Descriptor;
+using internal::regular_size;
+using internal::system_error;
+using internal::SystemCalls;
+
+// Bounds what a directory that somebody fills can make list() hold.
+constexpr std::size_t kDirectoryEntriesMax = 1 << 20;
 
 class SystemReadFile final : public ReadFile {
  public:
@@ -110,11 +95,7 @@ class SystemFiles final : public Files {
   explicit SystemFiles(const SystemCalls& calls) : calls_(calls) {}
 
   Result<std::unique_ptr<Mapping>> map(const std::string& path) override {
-    // O_NONBLOCK: a pipe without a writer is to be refused, not waited for.
-    const Descriptor file(calls_, internal::open_retrying(calls_, path, O_RDONLY | O_NONBLOCK));
-    if (!file.is_open()) return system_error("map", path, errno);
-    THAW_TRY(size, regular_size(calls_, file, "map", path));
-    return internal::map_open(calls_, file, size, path);
+    return internal::map_file(calls_, path);
   }
 
   Result<std::unique_ptr<ReadFile>> open(const std::string& path) override {
@@ -173,15 +154,12 @@ class SystemFiles final : public Files {
 
 }  // namespace
 
-Result<std::unique_ptr<Mapping>> internal::map_open(const SystemCalls& calls,
-                                                    const Descriptor& file, std::uint64_t bytes,
-                                                    const std::string& path) {
-  if (bytes == 0) return std::unique_ptr<Mapping>(new SystemMapping({}));
-  if (bytes > std::numeric_limits<std::size_t>::max()) return system_error("map", path, EFBIG);
-  void* at = calls.mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file.number(), 0);
-  if (at == MAP_FAILED) return system_error("map", path, errno);
-  return std::unique_ptr<Mapping>(new SystemMapping({static_cast<const std::byte*>(at), bytes}));
+Result<Done> Mapping::populate(Bytes) const { return Done{}; }
+bool Mapping::is_cached(std::uint64_t) const { return true; }
+Result<Done> Mapping::make_private(Bytes) {
+  return fail(Code::kUnavailable, "map: this is memory already");
 }
+Result<FileState> Mapping::state() const { return FileState{bytes().size(), 0}; }
 
 std::unique_ptr<Files> internal::files_over(const SystemCalls& calls) {
   return std::make_unique<SystemFiles>(calls);

@@ -13,11 +13,36 @@
 
 namespace thaw {
 
-// A file's bytes, mapped read-only and shared with every other process that maps it. Immutable.
+// How a file is now; what was mapped and what is there are compared by it.
+struct FileState {
+  std::uint64_t bytes = 0;
+  std::int64_t modified_ns = 0;  // since the epoch
+  bool operator==(const FileState&) const = default;
+};
+
+// A file's bytes, mapped read-only and shared with every other process that maps it. Thread-safe.
+// A file that loses bytes while it is mapped ends the process (SIGBUS) unless main has installed
+// the guard of bus_guard.h; then zeros take their place, and is_broken() tells. What is not pure
+// here does what suits plain memory.
 class Mapping {
  public:
   virtual ~Mapping() = default;
   virtual Bytes bytes() const = 0;  // valid while this Mapping lives
+
+  // Brings these bytes into memory, from the disk where they have to be, so that using them causes
+  // no more page faults than it must. Precondition: they lie in bytes().
+  // Errors: kIo: they cannot be read (any more).
+  virtual Result<Done> populate(Bytes part) const;
+  // Whether a byte is in the page cache; false also where that cannot be known.
+  virtual bool is_cached(std::uint64_t offset) const;
+  // Puts memory of this process, in huge pages where there are any, in the place of a part, which
+  // populate() fills from the disk past the page cache; its contents are undefined until then.
+  // Precondition: it begins at a page. Errors: kUnavailable: no such memory; nothing has changed.
+  virtual Result<Done> make_private(Bytes part);
+
+  // Errors: kIo: the system does not say.
+  virtual Result<FileState> state() const;
+  virtual bool is_broken() const { return false; }
 };
 
 // A file open for random reads. Thread-safe.

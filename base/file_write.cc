@@ -134,8 +134,7 @@ Result<std::unique_ptr<WriteFile>> create_file(const SystemCalls& calls, const s
   static std::atomic<unsigned> serial = 0;
   for (int tried = 0; tried < kNamesTriedMax; ++tried) {
     std::string temporary = cat(final_path, ".tmp-", ::getpid(), "-", serial.fetch_add(1));
-    const int descriptor =
-        open_retrying(calls, temporary, O_RDWR | O_CREAT | O_EXCL, mode_t{0666});
+    const int descriptor = open_retrying(calls, temporary, O_RDWR | O_CREAT | O_EXCL, mode_t{0666});
     if (descriptor >= 0) {
       return std::unique_ptr<WriteFile>(
           new SystemWriteFile(calls, std::move(final_path), std::move(temporary), descriptor));

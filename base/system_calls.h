@@ -31,6 +31,7 @@ struct SystemCalls {
   int (*unlink)(const char* path) = ::unlink;
   void* (*mmap)(void* at, std::size_t bytes, int protection, int flags, int descriptor,
                 off_t offset) = ::mmap;
+  int (*madvise)(void* at, std::size_t bytes, int advice) = ::madvise;
 };
 
 // Files over `calls`.
@@ -68,6 +69,13 @@ int open_retrying(const SystemCalls& calls, const std::string& path, int flags, 
 // Maps the first `bytes` of an open file for reading. Errors: kIo.
 Result<std::unique_ptr<Mapping>> map_open(const SystemCalls& calls, const Descriptor& file,
                                           std::uint64_t bytes, const std::string& path);
+
+// The size of an open file that must be a regular one: a directory, pipe or device has none.
+Result<std::uint64_t> regular_size(const SystemCalls& calls, const Descriptor& file,
+                                   std::string_view tried, const std::string& path);
+
+// See Files::map. In file_map.cc.
+Result<std::unique_ptr<Mapping>> map_file(const SystemCalls& calls, const std::string& path);
 
 // See Files::create. In file_write.cc.
 Result<std::unique_ptr<WriteFile>> create_file(const SystemCalls& calls, const std::string& path);

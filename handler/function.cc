@@ -11,6 +11,7 @@ using snapshot::SectionType;
 
 struct Function::State {
   std::unique_ptr<snapshot::Reader> reader;
+  std::unique_ptr<snapshot::Supply> supply;
   Manifest manifest;
   model::Plan plan;
   model::Prefixes prefixes;
@@ -39,7 +40,13 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
   };
   THAW_TRY(reader, snapshot::Reader::open(files, path));
   state.reader = std::move(reader);
+  state.supply = std::make_unique<snapshot::Supply>(*state.reader, options.paging, options.verify);
   lap(state.phases.map);
+
+  const unsigned threads = options.threads == 0 ? usable_processors() : options.threads;
+  state.pool = std::make_unique<ThreadPool>(std::min(threads, ThreadPool::kThreadsMax));
+  THAW_TRY_DO(state.supply->check_opening(state.pool.get()));
+  lap(state.phases.verify);
 
   THAW_TRY(plan, model::Plan::make(*state.reader));
   state.plan = std::move(plan);
@@ -67,9 +74,9 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
 
   THAW_TRY(set, kernels::select(options.kernels));
   state.set = set;
-  const unsigned threads = options.threads == 0 ? usable_processors() : options.threads;
-  state.pool = std::make_unique<ThreadPool>(std::min(threads, ThreadPool::kThreadsMax));
-  state.engine = std::make_unique<model::Engine>(state.plan, *set, *state.pool, options.engine);
+  model::EngineOptions engine = options.engine;
+  engine.supply = state.supply.get();
+  state.engine = std::make_unique<model::Engine>(state.plan, *set, *state.pool, engine);
   state.generator =
       std::make_unique<ModelGenerator>(*state.engine, state.prefixes, *state.tokenizer,
                                        state.chat ? &*state.chat : nullptr, state.manifest, clock);
@@ -85,6 +92,7 @@ model::Engine& Function::engine() { return *state_->engine; }
 ThreadPool& Function::pool() { return *state_->pool; }
 const kernels::KernelSet& Function::kernels() const { return *state_->set; }
 const snapshot::Reader& Function::reader() const { return *state_->reader; }
+snapshot::Supply& Function::supply() { return *state_->supply; }
 const OpenPhases& Function::phases() const { return state_->phases; }
 
 }  // namespace thaw::handler

@@ -13,18 +13,21 @@
 #include "handler/model/prefix.h"
 #include "handler/text/tokenizer.h"
 #include "snapshot/reader.h"
+#include "snapshot/supply.h"
 
 namespace thaw::handler {
 
 struct FunctionOptions {
-  std::string kernels;   // a kernel set's name; empty: the best
-  unsigned threads = 0;  // 0: usable_processors()
-  model::EngineOptions engine;
+  std::string kernels;          // a kernel set's name; empty: the best
+  unsigned threads = 0;         // 0: usable_processors()
+  model::EngineOptions engine;  // its supply is made by open()
+  snapshot::Verify verify = snapshot::Verify::kLazy;
+  snapshot::Paging paging = snapshot::Paging::kMap;
 };
 
 // How long each step of open() took.
 struct OpenPhases {
-  std::chrono::nanoseconds map{}, plan{}, prefixes{}, tokenizer{}, engine{};
+  std::chrono::nanoseconds map{}, verify{}, plan{}, prefixes{}, tokenizer{}, engine{};
 };
 
 // One thread at a time. Views and references live as long as it does.
@@ -46,6 +49,7 @@ class Function {
   ThreadPool& pool();
   const kernels::KernelSet& kernels() const;
   const snapshot::Reader& reader() const;
+  snapshot::Supply& supply();
   const OpenPhases& phases() const;
 
  private:

@@ -20,6 +20,14 @@ bool all_finite(std::span<const float> logits) {
 
 }  // namespace
 
+Sequence::Sequence(const SequenceParts& parts, const GenerationRequest& request,
+                   const TextSink& sink)
+    : parts_(parts), request_(request), sink_([this, &sink](const TextPiece& piece) {
+        const Result<Done> intact = parts_.engine.intact();
+        if (!intact) error_ = intact.error();
+        return intact && sink(piece);
+      }) {}
+
 Result<std::unique_ptr<Sequence>> Sequence::start(const SequenceParts& parts,
                                                   std::vector<text::Token> prompt,
                                                   std::chrono::nanoseconds tokenise,
@@ -41,16 +49,23 @@ Result<std::unique_ptr<Sequence>> Sequence::start(const SequenceParts& parts,
   self.out_.usage.prompt_tokens = static_cast<std::uint32_t>(self.prompt_.size());
   self.session_ = parts.engine.new_session();
   const auto begin = parts.clock.now();
-  if (request.use_prefix) {
-    // The last token is computed in any case: its logits are wanted.
-    const auto match =
-        parts.prefixes.longest(std::span(self.prompt_).first(self.prompt_.size() - 1));
-    if (match.prefix != nullptr) self.session_->restore(match.prefix->kv, match.tokens);
-    self.out_.usage.cached_tokens = match.tokens;
-  }
+  if (request.use_prefix) THAW_TRY_DO(self.restore());
   self.phase_begin_ = parts.clock.now();
   self.out_.prefix = self.phase_begin_ - begin;
   return sequence;
+}
+
+Result<Done> Sequence::restore() {
+  // The last token is computed in any case: its logits are wanted.
+  const auto match = parts_.prefixes.longest(std::span(prompt_).first(prompt_.size() - 1));
+  if (match.prefix == nullptr) return Done{};
+  const model::KvView& kv = match.prefix->kv;
+  const std::size_t blocks =
+      (std::size_t{match.tokens} + kernels::kKvBlockPositions - 1) / kernels::kKvBlockPositions;
+  THAW_TRY_DO(parts_.engine.fetch({kv.blocks, blocks * kv.stride}));
+  session_->restore(kv, match.tokens);
+  out_.usage.cached_tokens = match.tokens;
+  return Done{};
 }
 
 bool Sequence::too_late(std::chrono::nanoseconds step) const {
@@ -130,6 +145,8 @@ Result<Generation> Sequence::finish() && {
   if (out_.finish_reason != FinishReason::kCancelled && !emitter_->finish()) {
     out_.finish_reason = FinishReason::kCancelled;
   }
+  if (const Result<Done> intact = parts_.engine.intact(); !intact) error_ = intact.error();
+  if (error_) return std::move(*error_);
   out_.usage.completion_tokens = static_cast<std::uint32_t>(out_.tokens.size());
   out_.usage.reasoning_tokens = emitter_->reasoning_tokens();
   out_.decode = spent();

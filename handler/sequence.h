@@ -32,7 +32,8 @@ struct SequenceParts {
 class Sequence {
  public:
   // `prompt`, not empty, takes `tokenise` to have been made. Restores what a stored prefix has of
-  // it. Errors: kInvalid (a sampling option), kLimit (the prompt does not fit the context).
+  // it. Errors: kInvalid (a sampling option), kLimit (the prompt does not fit the context),
+  // kCorrupt and kIo (the prefix is damaged, or cannot be read).
   static Result<std::unique_ptr<Sequence>> start(const SequenceParts& parts,
                                                  std::vector<text::Token> prompt,
                                                  std::chrono::nanoseconds tokenise,
@@ -56,18 +57,19 @@ class Sequence {
   Result<Generation> finish() &&;
 
  private:
-  Sequence(const SequenceParts& parts, const GenerationRequest& request, const TextSink& sink)
-      : parts_(parts), request_(request), sink_(sink) {}
+  Sequence(const SequenceParts& parts, const GenerationRequest& request, const TextSink& sink);
 
   std::size_t position() const { return session_->position(); }
   bool too_late(std::chrono::nanoseconds step) const;
   void end(FinishReason reason);
   bool may_go_on(std::chrono::nanoseconds step);
   void choose();
+  Result<Done> restore();
 
   const SequenceParts parts_;
   const GenerationRequest& request_;
-  const TextSink& sink_;
+  // Text comes from the snapshot, too: none is told that came from a broken one.
+  const TextSink sink_;
   std::vector<text::Token> prompt_;
   std::unique_ptr<model::Session> session_;
   std::optional<text::Sampler> sampler_;

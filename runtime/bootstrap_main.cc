@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/bus_guard.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -74,6 +75,14 @@ Result<Settings> read_settings() {
       return fail(Code::kInvalid, cat("THAW_THREADS '", threads, "': wanted a number from 1 to ",
                                       ThreadPool::kThreadsMax));
     }
+  }
+  if (const std::string verify = variable("THAW_VERIFY"); !verify.empty()) {
+    THAW_TRY(parsed, snapshot::parse_verify(verify));
+    settings.function.verify = parsed;
+  }
+  if (const std::string paging = variable("THAW_PAGING"); !paging.empty()) {
+    THAW_TRY(parsed, snapshot::parse_paging(paging));
+    settings.function.paging = parsed;
   }
   if (const std::string level = variable("THAW_LOG"); !level.empty()) {
     THAW_TRY(parsed, parse_log_level(level));
@@ -159,6 +168,7 @@ int main() {
     return kWrongUsage;
   }
   set_up_log(settings->log_level, settings->log_format);
+  install_bus_guard();
   if (settings->runtime_api.empty()) {
     std::fprintf(stderr,
                  "bootstrap: AWS_LAMBDA_RUNTIME_API is not set: this is no Lambda environment; "

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bus_guard.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/thread_pool.h"
@@ -52,6 +53,17 @@ int main(int count, char** words) {
           cat("THAW_THREADS '", threads, "': wanted a number from 1 to ", ThreadPool::kThreadsMax));
     }
   }
+  if (const std::string name = variable("THAW_VERIFY"); !name.empty()) {
+    const auto parsed = snapshot::parse_verify(name);
+    if (!parsed) return refuse(parsed.error().message);
+    context.verify = *parsed;
+  }
+  if (const std::string name = variable("THAW_PAGING"); !name.empty()) {
+    const auto parsed = snapshot::parse_paging(name);
+    if (!parsed) return refuse(parsed.error().message);
+    context.paging = *parsed;
+  }
+  install_bus_guard();
   LogLevel level = LogLevel::kInfo;
   if (const std::string name = variable("THAW_LOG"); !name.empty()) {
     const auto parsed = parse_log_level(name);

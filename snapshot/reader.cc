@@ -11,6 +11,15 @@
 namespace thaw::snapshot {
 namespace {
 
+bool all_zero(Bytes bytes) {
+  // Eight at a time: a snapshot with weights has up to 2 MiB of padding.
+  for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
+    if (load<std::uint64_t>(bytes.data()) != 0) return false;
+  }
+  return std::all_of(bytes.begin(), bytes.end(),
+                     [](std::byte byte) { return byte == std::byte{}; });
+}
+
 // Checks a mapped file's header and directory, and lists its sections. One use, by open().
 class Checker {
  public:
@@ -178,13 +187,9 @@ std::string sections_within(std::span<const Section> sections, std::uint64_t beg
   return names.empty() ? " in the header or padding" : names;
 }
 
-bool all_zero(Bytes bytes) {
-  // Eight at a time: a snapshot with weights has up to 2 MiB of padding.
-  for (; bytes.size() >= 8; bytes = bytes.subspan(8)) {
-    if (load<std::uint64_t>(bytes.data()) != 0) return false;
-  }
-  return std::all_of(bytes.begin(), bytes.end(),
-                     [](std::byte byte) { return byte == std::byte{}; });
+Error damaged(const std::string& path, std::string_view found) {
+  return fail(Code::kCorrupt, cat("verify ", quote(path), ": ", found,
+                                  "; the file is damaged: copy it again or freeze it anew"));
 }
 
 }  // namespace
@@ -205,12 +210,19 @@ std::uint16_t Reader::version_minor() const {
   return load<Header>(mapping_->bytes().data()).version_minor;
 }
 
+Error Reader::granule_error(std::uint64_t granule, std::uint32_t found) const {
+  const Section& checksums = sections_.back();
+  const std::uint64_t begin = granule * kGranuleBytes;
+  const std::uint64_t end = std::min(begin + kGranuleBytes, checksums.offset);
+  const auto wanted = load<std::uint32_t>(checksums.bytes.data() + granule * sizeof(std::uint32_t));
+  return damaged(path_, cat("granule ", granule, " (bytes ", begin, " to ", end,
+                            sections_within(sections_, begin, end), "): checksum ", found,
+                            ", the file says ", wanted));
+}
+
 Result<Done> Reader::verify() const {
   const Bytes file = mapping_->bytes();
-  const auto corrupt = [&](std::string_view found) {
-    return fail(Code::kCorrupt, cat("verify ", quote(path_), ": ", found,
-                                    "; the file is damaged: copy it again or freeze it anew"));
-  };
+  const auto corrupt = [&](std::string_view found) { return damaged(path_, found); };
   const Section& checksums = sections_.back();
   for (std::uint64_t begin = 0; begin < checksums.offset; begin += kGranuleBytes) {
     const std::uint64_t end = std::min(begin + kGranuleBytes, checksums.offset);
@@ -218,11 +230,7 @@ Result<Done> Reader::verify() const {
     const auto wanted =
         load<std::uint32_t>(checksums.bytes.data() + granule * sizeof(std::uint32_t));
     const std::uint32_t found = crc32c(file.subspan(begin, end - begin));
-    if (found != wanted) {
-      return corrupt(cat("granule ", granule, " (bytes ", begin, " to ", end,
-                         sections_within(sections_, begin, end), "): checksum ", found,
-                         ", the file says ", wanted));
-    }
+    if (found != wanted) return granule_error(granule, found);
   }
   // A checksum says that nothing changed since writing; padding must be zero whoever wrote it.
   std::uint64_t end = sizeof(Header);
@@ -232,11 +240,14 @@ Result<Done> Reader::verify() const {
     }
     end = section.offset + section.bytes.size();
   }
-  const auto directory = load<Header>(file.data()).directory_offset;
-  if (!all_zero(file.subspan(end, directory - end))) {
-    return corrupt(cat("padding from ", end, " to ", directory, " is not zero"));
-  }
-  return Done{};
+  return check_end();
+}
+
+Result<Done> Reader::check_end() const {
+  const std::uint64_t end = sections_.back().offset + sections_.back().bytes.size();
+  const auto directory = load<Header>(bytes().data()).directory_offset;
+  if (all_zero(bytes().subspan(end, directory - end))) return Done{};
+  return damaged(path_, cat("padding from ", end, " to ", directory, " is not zero"));
 }
 
 }  // namespace thaw::snapshot

@@ -22,12 +22,20 @@ class Reader final : public Sections {
   //         kIo           the map failed
   static Result<std::unique_ptr<Reader>> open(Files& files, const std::string& path);
 
+  // The whole file, as mapped.
+  Bytes bytes() const { return mapping_->bytes(); }
+  Mapping& mapping() const { return *mapping_; }
   std::uint64_t file_bytes() const;
   std::uint16_t version_minor() const;
 
   // Reads every byte that open() did not: every granule's checksum, every padding byte. Errors:
   // kCorrupt, naming the granule and the section it lies in.
   Result<Done> verify() const;
+  // What no checksum covers beside header and directory: the padding behind the checksums. Errors:
+  // kCorrupt.
+  Result<Done> check_end() const;
+  // kCorrupt: what to say of a granule whose checksum was found to be `found`.
+  Error granule_error(std::uint64_t granule, std::uint32_t found) const;
 
  private:
   Reader() = default;

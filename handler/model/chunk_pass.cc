@@ -20,6 +20,9 @@ constexpr std::size_t kPartialFloatsMax = 128 << 10;
 constexpr std::size_t kTileTokensMax = 16;
 // Parallel tasks a product is cut in, per thread: enough to even out, few enough to be cheap.
 constexpr std::size_t kTasksPerThread = 16;
+// What is multiplied and then checked at once, so that the check finds it in a core's cache.
+constexpr std::size_t kCheckedBytes = 128 << 10;
+constexpr std::size_t kTensorAlign = 64;  // where tensors begin; zeros lie between them
 
 // Groups of a residual stream's normed row that get a second term (ARITHMETIC.md, "the forward
 // pass"): the few channels that are much larger than the others lie in few groups.
@@ -44,20 +47,29 @@ ChunkPass::ChunkPass(Engine& engine, std::span<const Segment> segments)
       set_(engine.set_),
       pool_(engine.pool_),
       scratch_(*engine.scratch_),
+      supply_(engine.supply_),
       segments_(segments) {
   for (const Segment& segment : segments) rows_ += segment.tokens.size();
 }
 
-void ChunkPass::run() {
+Result<Done> ChunkPass::run() {
   const Config& c = plan_.config;
   scratch_.x.floats(rows_ * c.dim);
   scratch_.h.floats(rows_ * c.dim);
-  embed();
+  THAW_TRY_DO(embed());
   prepare_rope();
   for (std::uint32_t i = 0; i < c.layers; ++i) layer(i);
+  return Done{};
 }
 
-void ChunkPass::embed() {
+void ChunkPass::take(const float* vector, std::size_t count) {
+  if (supply_ == nullptr || vector == nullptr) return;
+  const Bytes bytes(reinterpret_cast<const std::byte*>(vector), count * sizeof(float));
+  supply_->need(bytes);
+  supply_->pass({bytes.data(), round_up(bytes.size(), kTensorAlign)});
+}
+
+Result<Done> ChunkPass::embed() {
   const Config& c = plan_.config;
   float* x = scratch_.x.floats(rows_ * c.dim);
   const std::size_t row_bytes = plan_.embedding_rows.size() / c.vocabulary;
@@ -65,14 +77,20 @@ void ChunkPass::embed() {
     for (std::size_t t = 0; t < segment.tokens.size(); ++t) {
       const std::span<float> to(x + (segment.first_row + t) * c.dim, c.dim);
       if (plan_.embedding_rows.empty()) {
-        kernels::dequantise_row(plan_.tied_embedding, segment.tokens[t], to);
+        const kernels::Matrix& table = plan_.tied_embedding;
+        const std::size_t panel = *kernels::panels_bytes(table.kind, kernels::kPanelRows, c.dim);
+        const std::size_t at = segment.tokens[t] / kernels::kPanelRows * panel;
+        // Checked with the other weights, when they are read as the output matrix.
+        if (supply_ != nullptr) supply_->need({table.panels + at, panel});
+        kernels::dequantise_row(table, segment.tokens[t], to);
       } else {
-        kernels::dequantise_row(
-            plan_.embedding_kind,
-            plan_.embedding_rows.subspan(segment.tokens[t] * row_bytes, row_bytes), to);
+        const Bytes row = plan_.embedding_rows.subspan(segment.tokens[t] * row_bytes, row_bytes);
+        if (supply_ != nullptr) THAW_TRY_DO(supply_->fetch(row));
+        kernels::dequantise_row(plan_.embedding_kind, row, to);
       }
     }
   }
+  return Done{};
 }
 
 void ChunkPass::prepare_rope() {
@@ -104,6 +122,13 @@ void ChunkPass::layer(std::uint32_t index) {
   const std::size_t value_cols = std::size_t{c.kv_heads} * c.value_dim;
   const std::size_t attended_cols = std::size_t{c.heads} * c.value_dim;
   float* h = scratch_.h.floats(rows_ * c.dim);
+  take(layer.attention_norm, c.dim);
+  take(layer.query_bias, query_cols);
+  take(layer.key_bias, key_cols);
+  take(layer.value_bias, value_cols);
+  take(layer.query_norm, c.head_dim);
+  take(layer.key_norm, c.head_dim);
+  take(layer.feed_forward_norm, c.dim);
 
   const Activations attention_in = norm_and_pack(layer.attention_norm, /*residual=*/index > 0);
   multiply({{{&layer.query, scratch_.query.floats(rows_ * query_cols)},
@@ -182,8 +207,7 @@ void ChunkPass::multiply(std::span<const Product> products, const Activations& i
       const std::size_t count = product.matrix->panel_count();
       if (begin < count) {
         const std::size_t take = std::min(left, count - begin);
-        set_.matmul(*product.matrix, begin, begin + take, in, product.y, product.matrix->rows,
-                    scratch);
+        multiply_panels(product, begin, begin + take, in, scratch);
         left -= take;
         begin += take;
         if (left == 0) return;
@@ -191,6 +215,27 @@ void ChunkPass::multiply(std::span<const Product> products, const Activations& i
       begin -= count;
     }
   });
+}
+
+void ChunkPass::multiply_panels(const Product& product, std::size_t begin, std::size_t end,
+                                const Activations& in, std::byte* scratch) {
+  const Matrix& matrix = *product.matrix;
+  const auto multiply_some = [&](std::size_t from, std::size_t to) {
+    set_.matmul(matrix, from, to, in, product.y, matrix.rows, scratch);
+  };
+  if (supply_ == nullptr) return multiply_some(begin, end);
+  const std::size_t panel = *kernels::panels_bytes(matrix.kind, kernels::kPanelRows, matrix.cols);
+  supply_->need({matrix.panels + begin * panel, (end - begin) * panel});
+  if (!supply_->checks()) return multiply_some(begin, end);
+  // Some sets take four panels at once.
+  const std::size_t step = std::max<std::size_t>(1, kCheckedBytes / panel / 4) * 4;
+  for (std::size_t at = begin; at < end; at += step) {
+    const std::size_t to = std::min(end, at + step);
+    multiply_some(at, to);
+    const std::size_t stop =
+        to == matrix.panel_count() ? round_up(to * panel, kTensorAlign) : to * panel;
+    supply_->pass({matrix.panels + at * panel, stop - at * panel});
+  }
 }
 
 void ChunkPass::attention_inputs(std::uint32_t index) {
@@ -290,6 +335,7 @@ Result<Done> ChunkPass::logits(
   for (std::size_t at = 0; at < rows.size(); at += kLogitsRows) {
     const auto some = rows.subspan(at, std::min(kLogitsRows, rows.size() - at));
     float* normed = scratch_.query.floats(kLogitsRows * c.dim);
+    take(plan_.output_norm, c.dim);
     for (std::size_t i = 0; i < some.size(); ++i) {
       // The last layer's product still waits in h.
       float* sum = normed + i * c.dim;
@@ -298,6 +344,7 @@ Result<Done> ChunkPass::logits(
       set_.rms_norm(sum, plan_.output_norm, c.rms_epsilon, c.dim, sum);
     }
     multiply({{{&plan_.output, out}}}, pack(normed, c.dim, some.size(), kernels::kRefineAll));
+    if (supply_ != nullptr) THAW_TRY_DO(supply_->settle(&pool_));
     for (std::size_t i = 0; i < some.size(); ++i) {
       THAW_TRY_DO(sink(some[i], {out + i * c.vocabulary, c.vocabulary}));
     }

@@ -63,9 +63,11 @@ class ChunkPass {
   // Precondition: room is reserved in every session.
   ChunkPass(Engine& engine, std::span<const Segment> segments);
 
-  // Runs all layers; the residual stream is then ready for logits().
-  void run();
-  // The logits of some rows of the chunk, in order, through `sink`(row, logits).
+  // Runs all layers; the residual stream is then ready for logits(). Errors: what the supply says
+  // of the embedding's rows.
+  Result<Done> run();
+  // The logits of some rows of the chunk, in order, through `sink`(row, logits). Errors: the
+  // sink's, and what the supply says of everything that the logits come from.
   Result<Done> logits(std::span<const std::size_t> rows,
                       const std::function<Result<Done>(std::size_t, std::span<const float>)>& sink);
 
@@ -75,7 +77,7 @@ class ChunkPass {
     float* y;
   };
 
-  void embed();
+  Result<Done> embed();
   void prepare_rope();
   void layer(std::uint32_t index);
   void attention_inputs(std::uint32_t index);
@@ -90,6 +92,11 @@ class ChunkPass {
   kernels::Activations norm_and_pack(const float* weight, bool residual);
   kernels::Activations pack(const float* x, std::size_t cols, std::size_t rows,
                             std::size_t refined);
+  // Panels [begin, end) of a product, brought in before and checked after.
+  void multiply_panels(const Product& product, std::size_t begin, std::size_t end,
+                       const kernels::Activations& in, std::byte* scratch);
+  // A vector of weights, read by one thread: brought in, and checked.
+  void take(const float* vector, std::size_t count);
   // Several products of the same input in one parallel step; y rows are as wide as the matrix.
   void multiply(std::span<const Product> products, const kernels::Activations& in);
 
@@ -97,6 +104,7 @@ class ChunkPass {
   const kernels::KernelSet& set_;
   ThreadPool& pool_;
   Engine::Scratch& scratch_;
+  snapshot::Supply* const supply_;
   std::span<const Segment> segments_;
   std::size_t rows_ = 0;
 };

@@ -36,6 +36,7 @@ Engine::Engine(const Plan& plan, const kernels::KernelSet& set, ThreadPool& pool
       pool_(pool),
       kv_(plan.kv_block_bytes(), options.kv_bytes_max),
       chunk_tokens_(chunk_for(plan.config, options, set)),
+      supply_(options.supply),
       scratch_(std::make_unique<Scratch>()) {
   scratch_->threads.resize(pool.threads());
 }
@@ -101,7 +102,7 @@ Result<Done> Engine::forward(std::span<const BatchItem> items, const LogitsSink&
     }
     if (segments.empty()) continue;
     ChunkPass pass(*this, segments);
-    pass.run();
+    THAW_TRY_DO(pass.run());
     for (const Segment& segment : segments) {
       segment.session->advance(static_cast<std::uint32_t>(segment.tokens.size()));
     }

@@ -14,6 +14,7 @@
 #include "handler/model/kv_cache.h"
 #include "handler/model/plan.h"
 #include "kernels/kernels.h"
+#include "snapshot/supply.h"
 
 namespace thaw::model {
 
@@ -38,6 +39,9 @@ struct EngineOptions {
   std::size_t activation_bytes = std::size_t{12} << 20;
   std::uint32_t chunk_tokens = 0;  // forces the chunk's length; 0: from activation_bytes
   std::size_t kv_bytes_max = std::size_t{4} << 30;
+  // Brings the weights in and checks them as they are used; outlives the engine. Null: they are
+  // there, and sound.
+  snapshot::Supply* supply = nullptr;
 };
 
 inline constexpr std::uint32_t kChunkTokensMax = 512;  // more gains no reuse of weights
@@ -57,9 +61,23 @@ class Engine {
   // Errors: kInvalid  a token that is not in the vocabulary
   //         kLimit    a session would pass context_tokens, or the KV cache its limit
   //         whatever the sink returns
+  //         kCorrupt, kIo  what Supply::settle() says of the bytes that were used
   // After kInvalid and kLimit the sessions are as they were; after the sink's errors they hold what
   // was evaluated until then.
   Result<Done> forward(std::span<const BatchItem> items, const LogitsSink& sink);
+
+  // Brings in bytes of the snapshot that are used once and here and there, such as a prefix's KV,
+  // and checks them. Errors: as Supply::fetch().
+  Result<Done> fetch(Bytes bytes) {
+    if (supply_ == nullptr) return Done{};
+    return supply_->fetch(bytes, &pool_);
+  }
+  // Whether everything that results came from is still sound: to be asked again before text that
+  // comes from other parts of the snapshot is told. Errors: as Supply::settle().
+  Result<Done> intact() {
+    if (supply_ == nullptr) return Done{};
+    return supply_->settle(&pool_);
+  }
 
   const Plan& plan() const { return plan_; }
   std::uint32_t chunk_tokens() const { return chunk_tokens_; }
@@ -74,6 +92,7 @@ class Engine {
   ThreadPool& pool_;
   KvPool kv_;
   std::uint32_t chunk_tokens_;
+  snapshot::Supply* supply_;
   std::unique_ptr<Scratch> scratch_;
 };
 

@@ -20,9 +20,9 @@ namespace thaw::model {
 
 inline constexpr std::uint32_t kPrefixVersion = 1;
 inline constexpr std::uint32_t kIdentityVersion = 1;
-inline constexpr std::size_t kPrefixesMax = 64;            // of a snapshot; each is looked at once
+inline constexpr std::size_t kPrefixesMax = 64;             // of a snapshot; each is looked at once
 inline constexpr std::uint32_t kPrefixTokensMax = 1 << 20;  // of one; no context is longer
-inline constexpr std::uint64_t kPrefixBlockAlign = 4096;   // bytes; so that a block can be mapped
+inline constexpr std::uint64_t kPrefixBlockAlign = 4096;    // bytes; so that a block can be mapped
 inline constexpr std::string_view kSystemPrefix = "system";  // the name of the system message's
 
 struct Digest {  // XXH3-128
@@ -51,7 +51,7 @@ enum class KvForm : std::uint32_t {
   kF16Panels = 1,  // as attention reads it (kernels::KvShape), all layers of 64 positions a block
 };
 
-struct PrefixHead {               // start of section kPrefix; u32 tokens[tokens] follow it
+struct PrefixHead {                  // start of section kPrefix; u32 tokens[tokens] follow it
   std::uint32_t version;             // kPrefixVersion
   std::uint32_t arithmetic_version;  // kernels::kArithmeticVersion it was computed with
   std::uint32_t kv_form;             // KvForm

@@ -74,6 +74,8 @@ Result<Done> one_round(const BenchArguments& arguments, handler::Function& funct
 Result<Done> bench(const BenchArguments& arguments, const Context& context) {
   handler::FunctionOptions options;
   options.kernels = context.kernels;
+  options.verify = context.verify;
+  options.paging = context.paging;
   options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
   THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));
   const model::Plan& plan = function->engine().plan();

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "handler/function.h"
+#include "snapshot/supply.h"
 
 namespace thaw::cli {
 
@@ -21,9 +22,11 @@ struct Context {
   Clock& clock;
   std::FILE* out;
   std::FILE* err;
-  bool shows_progress = false;      // err is a terminal
-  std::string kernels{};           // THAW_KERNELS
-  unsigned threads = 0;             // THAW_THREADS; 0: usable_processors()
+  bool shows_progress = false;                        // err is a terminal
+  std::string kernels{};                              // THAW_KERNELS
+  snapshot::Verify verify = snapshot::Verify::kLazy;  // THAW_VERIFY
+  snapshot::Paging paging = snapshot::Paging::kMap;   // THAW_PAGING
+  unsigned threads = 0;                               // THAW_THREADS; 0: usable_processors()
   std::string program_directory{};  // where `thaw` lies, and `bootstrap` beside it
 };
 

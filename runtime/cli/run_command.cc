@@ -117,6 +117,8 @@ Result<Done> run(const RunArguments& arguments, const Context& context) {
   const auto begin = context.clock.now();
   handler::FunctionOptions options;
   options.kernels = context.kernels;
+  options.verify = context.verify;
+  options.paging = context.paging;
   options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
   THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));
   const double open_seconds = seconds(context.clock.now() - begin);

@@ -149,6 +149,8 @@ Result<Done> tokenize(const TokenizeArguments& arguments, const Context& context
 Result<Done> score(const ScoreArguments& arguments, const Context& context) {
   handler::FunctionOptions options;
   options.kernels = context.kernels;
+  options.verify = context.verify;
+  options.paging = context.paging;
   options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
   options.engine.chunk_tokens = arguments.chunk;
   THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));

@@ -48,6 +48,7 @@ TEST(Crc32c, InstructionAndTableAgreeForEveryLengthAndAlignment) {
       const std::uint32_t wanted = crc32c_by_bit(piece, before);
       ASSERT_EQ(internal::crc32c_by_table(piece, before), wanted) << offset << " " << length;
       ASSERT_EQ(crc32c(piece, before), wanted) << offset << " " << length;
+      ASSERT_EQ(internal::crc32c_without_wide(piece, before), wanted) << offset << " " << length;
     }
   }
 }
@@ -60,6 +61,8 @@ TEST(Crc32c, LongInputsAgreeAroundTheBordersOfTheStreams) {
     for (std::size_t length = around - 9; length <= around + 9; ++length) {
       const Bytes piece = Bytes(bytes).first(length);
       EXPECT_EQ(crc32c(piece), internal::crc32c_by_table(piece, 0)) << length;
+      EXPECT_EQ(internal::crc32c_without_wide(piece, 0), internal::crc32c_by_table(piece, 0))
+          << length;
     }
   }
 }
@@ -73,6 +76,34 @@ TEST(Crc32c, GoesOnFromAnEarlierPiece) {
     const Bytes all(bytes);
     EXPECT_EQ(crc32c(all.subspan(cut), crc32c(all.first(cut))), whole) << cut;
   }
+}
+
+TEST(Crc32c, PiecesInAnyOrderMakeTheWhole) {
+  Random random(6);
+  const std::vector<std::byte> bytes = random_bytes(random, 70'000);
+  for (int round = 0; round < 200; ++round) {
+    const std::size_t size = random.below(bytes.size() + 1);
+    const Bytes all = Bytes(bytes).first(size);
+    std::uint32_t sum = 0;
+    for (std::size_t end = size; end > 0;) {  // from the back
+      const std::size_t begin = random.below(end);
+      sum ^= crc32c_followed_by(crc32c(all.subspan(begin, end - begin)), size - end);
+      end = begin;
+    }
+    ASSERT_EQ(sum, crc32c(all)) << size;
+  }
+}
+
+TEST(Crc32c, FollowedByZerosAgreesWithBitsForEveryPower) {
+  Random random(7);
+  for (int bit = 0; bit < 64; ++bit) {
+    const auto checksum = static_cast<std::uint32_t>(random.next());
+    const std::uint64_t zeros = (std::uint64_t{1} << bit) | (random.next() >> (63 - bit) >> 1);
+    EXPECT_EQ(crc32c_followed_by(checksum, zeros),
+              internal::crc32c_followed_by_bits(checksum, zeros))
+        << bit;
+  }
+  EXPECT_EQ(crc32c_followed_by(0x12345678, 0), 0x12345678u);
 }
 
 TEST(Crc32c, SeesEveryFlippedBit) {

@@ -94,9 +94,10 @@ TEST(Start, AsksTheKernelForLittleAndForNoMoreWithALargerModel) {
   EXPECT_GT(*tiny, 10) << "the calls were not seen";
   EXPECT_LE(*tiny, kCallsMax);
   EXPECT_LE(*larger, kCallsMax);
-  // Threads race for a call or two; layers, tensors and tokens must not show.
+  // Threads race for a call or two, and a file of megabytes is mapped and looked at in more pieces;
+  // layers, tensors and tokens must not show, of which the larger model has thousands more.
   RecordProperty("calls", *tiny);
-  EXPECT_NEAR(*tiny, *larger, 12);
+  EXPECT_NEAR(*tiny, *larger, 24);
 }
 
 }  // namespace
