@@ -1,6 +1,6 @@
 # What a person types. CMake does the work; see CMakePresets.json.
 .DEFAULT_GOAL := help
-.PHONY: help setup model build test demo test-asan test-tsan test-aarch64 coverage fuzz clean
+.PHONY: help setup model build arm64-bootstrap test demo test-asan test-tsan test-aarch64 coverage fuzz clean
 
 JOBS ?= $(shell nproc)
 FUZZ_RUNS ?= 100000
@@ -36,20 +36,24 @@ demo:
 	@$(MAKE) --no-print-directory build model
 	@bash deploy/demo.sh
 
-test: setup model
-	cmake --preset aarch64
-	cmake --build --preset aarch64 --parallel $(JOBS) --target bootstrap kernels_tests kernels_sets_tests
+test: arm64-bootstrap model
+	cmake --build --preset aarch64 --parallel $(JOBS) --target kernels_tests kernels_sets_tests
 	ctest --preset aarch64 --tests-regex '^kernels_'
 	cmake --preset release -DTHAW_TESTS=ON
 	cmake --build --preset release --parallel $(JOBS)
 	ctest --preset release --parallel $(JOBS)
 
-test-asan test-tsan test-aarch64: test-%: setup model
+# The end-to-end tests run it under qemu-user.
+arm64-bootstrap: setup
+	cmake --preset aarch64
+	cmake --build --preset aarch64 --parallel $(JOBS) --target bootstrap
+
+test-asan test-tsan test-aarch64: test-%: arm64-bootstrap model
 	cmake --preset $*
 	cmake --build --preset $* --parallel $(JOBS)
 	ctest --preset $* --parallel $(JOBS)
 
-coverage: setup model
+coverage: arm64-bootstrap model
 	@bash deploy/setup.sh coverage
 	cmake --preset coverage
 	cmake --build --preset coverage --parallel $(JOBS)

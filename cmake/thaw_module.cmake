@@ -34,5 +34,22 @@ function(thaw_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
+  if(THAW_SANITIZE OR CMAKE_CROSSCOMPILING)  # several times slower
+    math(EXPR arg_TIMEOUT "4 * ${arg_TIMEOUT}")
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# Sets `variable` to what a test can start `target` with: the program itself or, where only an
+# emulator can run it, a script.
+function(thaw_runnable variable target)
+  set(runnable $<TARGET_FILE:${target}>)
+  if(CMAKE_CROSSCOMPILING_EMULATOR)
+    list(JOIN CMAKE_CROSSCOMPILING_EMULATOR " " emulator)
+    set(runnable ${PROJECT_BINARY_DIR}/runnable/${target})
+    file(GENERATE OUTPUT ${runnable}
+      CONTENT "#!/bin/sh\nexec ${emulator} '$<TARGET_FILE:${target}>' \"$@\"\n"
+      FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE)
+  endif()
+  set(${variable} ${runnable} PARENT_SCOPE)
 endfunction()

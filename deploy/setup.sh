@@ -20,10 +20,10 @@ packages_of() {
         zlib1g-dev
       ;;
     cross)
-      # An arm64 machine runs the arm64 tests natively.
+      echo qemu-user-static
+      # An arm64 machine's own compiler has the cross compiler's name.
       if [ "$(uname -m)" = x86_64 ]; then
-        echo g++-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross \
-          qemu-user-static
+        echo g++-aarch64-linux-gnu libc6-dev-arm64-cross libstdc++-12-dev-arm64-cross
       fi
       ;;
     coverage) echo gcovr ;;

@@ -106,7 +106,11 @@ Emulated::Emulated(const std::string& snapshot, std::vector<std::string> more) {
   log_path_ = temporary("emulator-log");
   name_ = snapshot.substr(snapshot.rfind('/') + 1);
   name_.resize(name_.size() - std::string_view(".thaw").size());
-  std::vector<std::string> words = {"emulate", snapshot, "--port", "0"};
+  // An invocation may take as long as it does under sanitizers, on a busy machine.
+  std::vector<std::string> words = {"emulate", snapshot, "--port", "0", "--timeout", "900"};
+#ifdef THAW_BOOTSTRAP_IS_ELSEWHERE
+  words.insert(words.end(), {"--bootstrap", THAW_BOOTSTRAP});
+#endif
   words.insert(words.end(), more.begin(), more.end());
   process_ = start(words, {}, temporary("emulator-out"), log_path_);
   constexpr std::string_view kMark = " on http://";
