@@ -32,8 +32,7 @@ struct GenerationTimes {
   std::chrono::nanoseconds total{};
 };
 
-// Thread-safe. Names given to it are literals, or live as long as the program; so does their
-// number have a bound.
+// Thread-safe. The names that it is given are literals of ours, so that their number is bounded.
 class Metrics {
  public:
   void invocation_began();
