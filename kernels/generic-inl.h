@@ -13,6 +13,7 @@ constexpr KernelSet make_set(std::string_view name) {
   return {
       .name = name,
       .token_block = kTokenBlock,
+      .tile_panels = kTilePanels,
       .packed_bytes = packed_bytes,
       .pack = pack,
       .scratch_bytes = scratch_bytes,

@@ -81,6 +81,9 @@ struct KernelSet {
   // packed layout. Tokens are packed in blocks of `token_block`; different blocks may be packed by
   // different threads.
   std::size_t token_block;
+  // Panels that matmul takes at once where there are more tokens than one block: pieces of work
+  // that are multiples of it waste nothing.
+  std::size_t tile_panels;
   // Bytes of the packed form of [tokens, cols] with `refined` as in Activations, to be 64-byte
   // aligned.
   std::size_t (*packed_bytes)(std::size_t tokens, std::size_t cols, std::size_t refined);

@@ -197,8 +197,9 @@ void ChunkPass::multiply(std::span<const Product> products, const Activations& i
         std::max(scratch_bytes, set_.scratch_bytes(product.matrix->kind, in.cols, in.tokens));
   }
   for (Engine::Scratch::PerThread& thread : scratch_.threads) thread.matmul.bytes(scratch_bytes);
-  // A multiple of four panels: some sets take as many at once.
-  const std::size_t step = round_up(panels / (pool_.threads() * kTasksPerThread) + 1, 4);
+  const std::size_t share = panels / (pool_.threads() * kTasksPerThread);
+  const std::size_t unit = in.tokens > set_.token_block ? set_.tile_panels : 1;
+  const std::size_t step = round_up(std::max<std::size_t>(1, share), unit);
   pool_.run((panels + step - 1) / step, [&](std::size_t task, unsigned thread) {
     std::byte* scratch = scratch_.threads[thread].matmul.bytes(0);
     std::size_t begin = task * step;
