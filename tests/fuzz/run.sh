@@ -27,8 +27,12 @@ run_target() {
     /average_exec_per_sec:/ { speed = $2 }
     /^(UN)?COVERED_FUNC: / && match($0, / \/[^ ]*$/) {
       file = substr($0, RSTART + 1)
+      # As the compiler was given it: from the root, from the build folder, or through its links.
+      if (index(file, source) == 1) file = substr(file, length(source) + 1)
+      sub(/^.*\/\.\.\//, "", file)
+      sub(/^.*\/roots\/[^\/]*\//, "", file)
       for (i = 1; i <= count; ++i) {
-        if (index(file, source places[i]) != 1) continue
+        if (index(file, places[i]) != 1) continue
         split($5, edges, "/")
         reached += edges[1]
         there += edges[2]
