@@ -11,11 +11,6 @@ namespace {
 
 using json::Writer;
 
-// Milliseconds with three decimals: no clock of ours says more.
-double milliseconds(std::chrono::nanoseconds time) {
-  return static_cast<double>(time.count() / 1000) / 1000.0;
-}
-
 // OpenAI's clients know stop and length; an answer cut off by the deadline is one cut short.
 std::string_view openai_finish_reason(FinishReason reason) {
   return name_of(reason == FinishReason::kStop ? FinishReason::kStop : FinishReason::kLength);
@@ -50,13 +45,13 @@ void write_direct_end(Writer& writer, const Generation& generation) {
     writer.field("reasoning_tokens", generation.usage.reasoning_tokens);
   }
   writer.end_object();
-  writer.key("timings")
-      .begin_object()
-      .field("tokenise_ms", milliseconds(generation.tokenise))
-      .field("prefix_ms", milliseconds(generation.prefix))
-      .field("prefill_ms", milliseconds(generation.prefill))
-      .field("decode_ms", milliseconds(generation.decode))
-      .end_object();
+  writer.key("timings").begin_object();
+  const StartTimes* start = generation.start ? &*generation.start : nullptr;
+  if (start != nullptr) writer.field("clock", clock_name(*start));
+  for (const Phase& phase : phases_of(generation.phases, start)) {
+    writer.field(cat(phase.name, "_ms"), milliseconds(phase.time));
+  }
+  writer.end_object();
 }
 
 void write_openai_head(Writer& writer, const AnswerHead& head, bool chunk) {

@@ -21,7 +21,7 @@ struct Function::State {
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<model::Engine> engine;
   std::unique_ptr<ModelGenerator> generator;
-  OpenPhases phases;
+  StartTimes start;
 };
 
 Function::Function() : state_(std::make_unique<State>()) {}
@@ -33,6 +33,11 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
   auto function = std::unique_ptr<Function>(new Function);
   State& state = *function->state_;
   auto at = clock.now();
+  const Clock::Monotonic entered = options.entered.value_or(at);
+  // A launcher's stamp that lies ahead is of another clock.
+  state.start.from_launcher = options.launched && *options.launched <= entered;
+  state.start.origin = state.start.from_launcher ? *options.launched : entered;
+  state.start.exec = at - state.start.origin;
   const auto lap = [&](std::chrono::nanoseconds& phase) {
     const auto now = clock.now();
     phase = now - at;
@@ -41,19 +46,18 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
   THAW_TRY(reader, snapshot::Reader::open(files, path));
   state.reader = std::move(reader);
   state.supply = std::make_unique<snapshot::Supply>(*state.reader, options.paging, options.verify);
-  lap(state.phases.map);
+  lap(state.start.map);
 
   const unsigned threads = options.threads == 0 ? usable_processors() : options.threads;
   state.pool = std::make_unique<ThreadPool>(std::min(threads, ThreadPool::kThreadsMax));
   THAW_TRY_DO(state.supply->check_opening(state.pool.get()));
-  lap(state.phases.verify);
+  lap(state.start.verify);
 
   THAW_TRY(plan, model::Plan::make(*state.reader));
   state.plan = std::move(plan);
-  lap(state.phases.plan);
   THAW_TRY(prefixes, model::Prefixes::open(*state.reader, state.plan));
   state.prefixes = std::move(prefixes);
-  lap(state.phases.prefixes);
+  lap(state.start.plan);
 
   THAW_TRY(manifest_bytes, state.reader->section(SectionType::kManifestBinary));
   THAW_TRY(manifest, read_manifest(manifest_bytes));
@@ -70,7 +74,7 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
     THAW_TRY(chat, text::ChatTemplate::open(*compiled));
     state.chat.emplace(std::move(chat));
   }
-  lap(state.phases.tokenizer);
+  lap(state.start.tokenizer);
 
   THAW_TRY(set, kernels::select(options.kernels));
   state.set = set;
@@ -80,7 +84,8 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
   state.generator =
       std::make_unique<ModelGenerator>(*state.engine, state.prefixes, *state.tokenizer,
                                        state.chat ? &*state.chat : nullptr, state.manifest, clock);
-  lap(state.phases.engine);
+  lap(state.start.engine);
+  state.generator->tell_start(state.start);
   return function;
 }
 
@@ -93,6 +98,6 @@ ThreadPool& Function::pool() { return *state_->pool; }
 const kernels::KernelSet& Function::kernels() const { return *state_->set; }
 const snapshot::Reader& Function::reader() const { return *state_->reader; }
 snapshot::Supply& Function::supply() { return *state_->supply; }
-const OpenPhases& Function::phases() const { return state_->phases; }
+const StartTimes& Function::start() const { return state_->start; }
 
 }  // namespace thaw::handler

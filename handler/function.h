@@ -2,9 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/result.h"
 #include "handler/generator.h"
@@ -23,11 +25,9 @@ struct FunctionOptions {
   model::EngineOptions engine;  // its supply is made by open()
   snapshot::Verify verify = snapshot::Verify::kLazy;
   snapshot::Paging paging = snapshot::Paging::kMap;
-};
-
-// How long each step of open() took.
-struct OpenPhases {
-  std::chrono::nanoseconds map{}, verify{}, plan{}, prefixes{}, tokenizer{}, engine{};
+  // When the launcher started this process, if it said so, and when our first instruction ran;
+  // absent: open() is the start.
+  std::optional<Clock::Monotonic> launched, entered;
 };
 
 // One thread at a time. Views and references live as long as it does.
@@ -50,7 +50,7 @@ class Function {
   const kernels::KernelSet& kernels() const;
   const snapshot::Reader& reader() const;
   snapshot::Supply& supply();
-  const OpenPhases& phases() const;
+  const StartTimes& start() const;
 
  private:
   Function();

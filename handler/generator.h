@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "handler/prompt.h"
 #include "handler/text/sampler.h"
+#include "handler/timings.h"
 
 namespace thaw::handler {
 
@@ -46,7 +47,9 @@ struct Generation {
   FinishReason finish_reason = FinishReason::kStop;
   Usage usage;
   std::vector<text::Token> tokens;  // generated ids, without the end token
-  std::chrono::nanoseconds tokenise{}, prefix{}, prefill{}, decode{};
+  GenerationPhases phases;
+  std::optional<StartTimes> start;  // of the instance; told once
+  std::string timing() const { return server_timing(phases, start ? &*start : nullptr); }
 };
 
 // How likely the model found a token: the logarithm of its share, before biases, penalties and the
@@ -66,6 +69,7 @@ struct TextPiece {
   std::string_view text;
   bool reasoning = false;  // what a thinking model says to itself, apart from its answer
   std::span<const ScoredToken> tokens = {};  // whose text begins in this piece, where wanted
+  const Generation* so_far = nullptr;        // phases up to here; null: not known
 
   operator std::string_view() const { return text; }
 };

@@ -65,6 +65,7 @@ Outcome answer_direct(const Service& service, const Value& event, const Invocati
   if (ran.streamed) outcome.content_type = head.content_type;
   if (ran.error) outcome.error = invocation_error(*ran.error);
   outcome.usage = ran.usage;
+  outcome.timing = std::move(ran.timing);
   return outcome;
 }
 
@@ -82,6 +83,7 @@ Outcome answer_http_event(const Service& service, const event::HttpSource& sourc
   outcome.streamed = answered.streamed;
   outcome.error = std::move(answered.error);
   outcome.usage = answered.usage;
+  outcome.timing = std::move(answered.timing);
   if (!answered.streamed) {
     outcome.body = source.write(request ? *request : event::HttpRequest{}, answered.response);
   }

@@ -35,6 +35,7 @@ struct StreamHead {
     std::vector<std::pair<std::string, std::string>> headers;
   };
   std::optional<Http> http;
+  std::string timing;  // the phases so far, as server_timing() tells them; empty: not known
 };
 
 // Where a streamed answer goes; given by the platform's loop. One thread at a time.
@@ -64,6 +65,7 @@ struct Outcome {
   std::string content_type = "application/json";
   std::optional<InvocationError> error;  // the invocation failed; mid-stream if `streamed`
   Usage usage;                           // summed over a batch
+  std::string timing;                    // its phases (timings.h); empty: nothing was generated
 };
 
 // The answer to a plain HTTP request.
@@ -72,6 +74,7 @@ struct HttpOutcome {
   event::HttpResponse response;
   std::optional<InvocationError> error;  // a stream that broke off, as platforms count it
   Usage usage;
+  std::string timing;
 };
 
 struct HandlerOptions {

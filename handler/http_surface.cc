@@ -220,6 +220,7 @@ HttpOutcome generate(const Service& service, Shape shape, const HttpRequest& req
   HttpOutcome outcome;
   outcome.streamed = ran.streamed;
   outcome.usage = ran.usage;
+  outcome.timing = ran.timing;
   if (ran.streamed) {
     if (ran.error) outcome.error = invocation_error(*ran.error);
   } else if (ran.error && ran.body.empty()) {
@@ -227,6 +228,7 @@ HttpOutcome generate(const Service& service, Shape shape, const HttpRequest& req
   } else {
     outcome.response = json_response(200, std::move(ran.body), context.request_id);
     if (delivery == Delivery::kBufferedStream) outcome.response.headers = head.http->headers;
+    if (!ran.timing.empty()) outcome.response.headers.emplace_back("server-timing", ran.timing);
   }
   return outcome;
 }

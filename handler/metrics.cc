@@ -64,7 +64,7 @@ void Metrics::generated(const Generation& generation, const GenerationTimes& tim
   total_.add(kLatencyBounds, seconds(times.total));
   if (times.first_text.count() > 0) first_text_.add(kLatencyBounds, seconds(times.first_text));
   if (usage.completion_tokens > 1) {
-    per_token_.add(kLatencyBounds, seconds(generation.decode) / usage.completion_tokens);
+    per_token_.add(kLatencyBounds, seconds(generation.phases.decode) / usage.completion_tokens);
   }
 }
 

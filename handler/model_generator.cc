@@ -45,8 +45,10 @@ Result<std::unique_ptr<Sequence>> ModelGenerator::begin(const Job& job) {
   const auto begin = clock_.now();
   THAW_TRY(prompt, prompt_tokens(*job.request));
   if (prompt.empty()) return fail(Code::kInvalid, "evaluate: the prompt is empty");
-  return Sequence::start({engine_, prefixes_, tokenizer_, clock_}, std::move(prompt),
-                         clock_.now() - begin, *job.request, job.sink);
+  THAW_TRY(sequence, Sequence::start({engine_, prefixes_, tokenizer_, clock_}, std::move(prompt),
+                                     clock_.now() - begin, *job.request, job.sink));
+  if (start_) sequence->tell_start(*std::exchange(start_, std::nullopt));
+  return std::move(sequence);
 }
 
 Result<Generation> ModelGenerator::generate(const GenerationRequest& request,

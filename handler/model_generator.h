@@ -32,6 +32,9 @@ class ModelGenerator final : public Generator {
   std::string_view model_name() const override { return manifest_.name; }
   std::uint32_t context_tokens() const override;
 
+  // What the next generation that begins tells of the start.
+  void tell_start(const StartTimes& start) { start_ = start; }
+
   // The tokens that `generate` evaluates for a request. Errors: kInvalid.
   Result<std::vector<text::Token>> prompt_tokens(const GenerationRequest& request) const;
 
@@ -46,6 +49,7 @@ class ModelGenerator final : public Generator {
   const text::ChatTemplate* chat_;
   const Manifest& manifest_;
   Clock& clock_;
+  std::optional<StartTimes> start_;
   std::chrono::nanoseconds token_time_{0};  // the slowest recent decode step, for deadlines
 };
 

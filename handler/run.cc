@@ -27,7 +27,10 @@ class Sink {
   // False: stop, whoever asked is gone or the answer is too long.
   bool text(const TextPiece& piece) {
     if (piece.text.empty() && piece.tokens.empty()) return true;
-    if (first_text_.count() == 0) first_text_ = clock_.now() - begin_;
+    if (first_text_.count() == 0) {
+      first_text_ = clock_.now() - begin_;
+      if (piece.so_far != nullptr) ran_.timing = piece.so_far->timing();
+    }
     if (delivery_ == Delivery::kWhole) return keep_for_later(piece);
     const std::string part = stream_text(head_, piece, text_offset_);
     text_offset_ += characters_of(piece.tokens);
@@ -52,6 +55,7 @@ class Sink {
     if (full_) generation.finish_reason = FinishReason::kLength;
     ran_.finish_reason = generation.finish_reason;
     ran_.usage = generation.usage;
+    ran_.timing = generation.timing();
     if (delivery_ == Delivery::kWhole) {
       ran_.body = whole_answer(head_, answer_, generation);
     } else if (!lost_) {
@@ -103,7 +107,12 @@ class Sink {
   bool begin() {
     if (delivery_ != Delivery::kStream) return true;
     ran_.streamed = true;
-    return keep(responder_.begin(stream_head_));
+    StreamHead head = stream_head_;
+    head.timing = ran_.timing;
+    if (head.http && !head.timing.empty()) {
+      head.http->headers.emplace_back("server-timing", head.timing);
+    }
+    return keep(responder_.begin(head));
   }
 
   bool keep(const Result<Done>& written) {

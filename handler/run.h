@@ -49,6 +49,7 @@ struct Ran {
   std::optional<ApiError> error;  // also mid-stream; there the caller has been told already
   FinishReason finish_reason = FinishReason::kStop;
   Usage usage;
+  std::string timing;  // as server_timing() tells it
 };
 
 // `request` is whole again afterwards.

@@ -25,7 +25,9 @@ Sequence::Sequence(const SequenceParts& parts, const GenerationRequest& request,
     : parts_(parts), request_(request), sink_([this, &sink](const TextPiece& piece) {
         const Result<Done> intact = parts_.engine.intact();
         if (!intact) error_ = intact.error();
-        return intact && sink(piece);
+        TextPiece told = piece;
+        told.so_far = &out_;
+        return intact && sink(told);
       }) {}
 
 Result<std::unique_ptr<Sequence>> Sequence::start(const SequenceParts& parts,
@@ -45,13 +47,15 @@ Result<std::unique_ptr<Sequence>> Sequence::start(const SequenceParts& parts,
   self.prompt_ = std::move(prompt);
   const auto room = static_cast<std::uint32_t>(context - self.prompt_.size());
   self.tokens_max_ = std::min(request.max_tokens.value_or(room), room);
-  self.out_.tokenise = tokenise;
+  self.out_.phases.tokenise = tokenise;
   self.out_.usage.prompt_tokens = static_cast<std::uint32_t>(self.prompt_.size());
   self.session_ = parts.engine.new_session();
   const auto begin = parts.clock.now();
+  self.begin_ = begin - tokenise;
+  self.waited_before_ = parts.engine.waited();
   if (request.use_prefix) THAW_TRY_DO(self.restore());
   self.phase_begin_ = parts.clock.now();
-  self.out_.prefix = self.phase_begin_ - begin;
+  self.out_.phases.prefix = self.phase_begin_ - begin;
   return sequence;
 }
 
@@ -100,7 +104,8 @@ std::span<const text::Token> Sequence::next(std::size_t tokens_max,
   }
   if (!emitter_) {
     const auto now = parts_.clock.now();
-    out_.prefill = now - std::exchange(phase_begin_, now);
+    out_.phases.prefill = now - std::exchange(phase_begin_, now);
+    out_.phases.read = parts_.engine.waited() - waited_before_;
     sampler_.emplace(request_.sampling, prompt_, logits_.size());
     emitter_.emplace(parts_.tokenizer, prompt_, request_, sink_);
   }
@@ -112,10 +117,17 @@ void Sequence::choose() {
   const text::Token token = sampler_->sample(logits_);
   if (parts_.tokenizer.is_end(token)) return end(FinishReason::kStop);
   out_.tokens.push_back(token);
+  if (out_.tokens.size() == 1) note_first_token();
   if (!emitter_->push(token, logits_)) return end(FinishReason::kCancelled);
   if (emitter_->stopped()) return end(FinishReason::kStop);
   if (out_.tokens.size() == tokens_max_) return end(FinishReason::kLength);
   pending_ = std::span(&out_.tokens.back(), 1);
+}
+
+void Sequence::note_first_token() {
+  const auto now = parts_.clock.now();
+  out_.phases.first_token = now - begin_;
+  if (out_.start) out_.phases.since_start = now - out_.start->origin;
 }
 
 model::BatchItem Sequence::item() {
@@ -139,7 +151,8 @@ Result<Generation> Sequence::finish() && {
   if (error_) return std::move(*error_);
   const auto spent = [&] { return parts_.clock.now() - phase_begin_; };
   if (!emitter_) {
-    out_.prefill = spent();
+    out_.phases.prefill = spent();
+    out_.phases.read = parts_.engine.waited() - waited_before_;
     return std::move(out_);
   }
   if (out_.finish_reason != FinishReason::kCancelled && !emitter_->finish()) {
@@ -149,7 +162,7 @@ Result<Generation> Sequence::finish() && {
   if (error_) return std::move(*error_);
   out_.usage.completion_tokens = static_cast<std::uint32_t>(out_.tokens.size());
   out_.usage.reasoning_tokens = emitter_->reasoning_tokens();
-  out_.decode = spent();
+  out_.phases.decode = spent();
   return std::move(out_);
 }
 

@@ -40,6 +40,9 @@ class Sequence {
                                                  const GenerationRequest& request,
                                                  const TextSink& sink);
 
+  // What is told of the start with this generation.
+  void tell_start(const StartTimes& start) { out_.start = start; }
+
   // The next tokens to evaluate, at most `tokens_max` and at least one; none once it has ended.
   // Chooses and emits the token that the logits taken last lead to. `token_time`: what a step of
   // decoding is expected to take; one that would end behind the deadline is not begun.
@@ -64,6 +67,7 @@ class Sequence {
   void end(FinishReason reason);
   bool may_go_on(std::chrono::nanoseconds step);
   void choose();
+  void note_first_token();
   Result<Done> restore();
 
   const SequenceParts parts_;
@@ -78,7 +82,9 @@ class Sequence {
   std::span<const text::Token> pending_;
   std::uint32_t tokens_max_ = 0;
   std::chrono::nanoseconds last_step_{0};
+  Clock::Monotonic begin_{};
   Clock::Monotonic phase_begin_{};
+  std::chrono::nanoseconds waited_before_{};  // by the engine, for weights
   bool ended_ = false;
   std::optional<Error> error_;
   Generation out_;

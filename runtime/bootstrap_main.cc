@@ -76,6 +76,7 @@ Result<Settings> read_settings() {
                                       ThreadPool::kThreadsMax));
     }
   }
+  settings.function.launched = handler::launcher_stamp(variable("THAW_STARTED_NS"));
   if (const std::string verify = variable("THAW_VERIFY"); !verify.empty()) {
     THAW_TRY(parsed, snapshot::parse_verify(verify));
     settings.function.verify = parsed;
@@ -162,11 +163,13 @@ int run_lambda(const Settings& settings) {
 }  // namespace
 
 int main() {
-  const auto settings = read_settings();
+  const Clock::Monotonic entered = system_clock().now();
+  auto settings = read_settings();
   if (!settings) {
     std::fprintf(stderr, "bootstrap: %s\n", settings.error().message.c_str());
     return kWrongUsage;
   }
+  settings->function.entered = entered;
   set_up_log(settings->log_level, settings->log_format);
   install_bus_guard();
   if (settings->runtime_api.empty()) {

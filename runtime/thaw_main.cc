@@ -38,8 +38,11 @@ std::string directory_of_program() {
 
 int main(int count, char** words) {
   using namespace thaw;
+  const Clock::Monotonic entered = system_clock().now();
   const std::vector<std::string> arguments(words + 1, words + count);
   cli::Context context{system_files(), system_clock(), stdout, stderr};
+  context.entered = entered;
+  context.launched = handler::launcher_stamp(variable("THAW_STARTED_NS"));
   context.shows_progress = isatty(STDERR_FILENO) != 0;
   context.kernels = variable("THAW_KERNELS");
   context.program_directory = directory_of_program();

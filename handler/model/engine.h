@@ -2,6 +2,7 @@
 // divides the work changes no bit of it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -71,6 +72,11 @@ class Engine {
   Result<Done> fetch(Bytes bytes) {
     if (supply_ == nullptr) return Done{};
     return supply_->fetch(bytes, &pool_);
+  }
+  // How long each thread waited for weights so far, on average.
+  std::chrono::nanoseconds waited() const {
+    if (supply_ == nullptr) return std::chrono::nanoseconds(0);
+    return supply_->counts().waited / pool_.threads();
   }
   // Whether everything that results came from is still sound: to be asked again before text that
   // comes from other parts of the snapshot is told. Errors: as Supply::settle().

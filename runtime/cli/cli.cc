@@ -116,6 +116,7 @@ class Parser {
     sub->add_option("--seed", run_.seed);
     sub->add_option("--stop", run_.stop, "end before this text (repeatable)")
         ->allow_extra_args(false);
+    sub->add_flag("--timings", run_.timings, "draw where the time to the first token went");
     sub->add_flag("--no-prefix", run_.no_prefix, "compute what a stored prefix would give");
     sub->add_flag("--think,!--no-think", run_.thinking, "for templates that know thinking");
     sub->add_option("--threads", run_.threads);

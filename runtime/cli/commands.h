@@ -27,6 +27,8 @@ struct Context {
   snapshot::Verify verify = snapshot::Verify::kLazy;  // THAW_VERIFY
   snapshot::Paging paging = snapshot::Paging::kMap;   // THAW_PAGING
   unsigned threads = 0;                               // THAW_THREADS; 0: usable_processors()
+  std::optional<Clock::Monotonic> launched{};         // THAW_STARTED_NS
+  std::optional<Clock::Monotonic> entered{};          // when main began
   std::string program_directory{};  // where `thaw` lies, and `bootstrap` beside it
 };
 
@@ -51,6 +53,7 @@ struct InspectArguments {
 Result<Done> inspect(const InspectArguments& arguments, const Context& context);
 
 struct RunArguments {
+  bool timings = false;          // draw where the time went
   std::string path, prompt;      // prompt "-": stdin
   std::uint32_t max_tokens = 0;  // 0: the manifest's default
   bool raw = false;

@@ -4,9 +4,12 @@
 #include "handler/function.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/table.h"
+#include "runtime/cli/waterfall.h"
 
 namespace thaw::cli {
 namespace {
+
+constexpr std::size_t kBarColumns = 50;  // of a waterfall, beside names and times on 80 columns
 
 double seconds(std::chrono::nanoseconds time) {
   return std::chrono::duration<double>(time).count();
@@ -78,25 +81,25 @@ void print_json(const handler::Generation& done, const Shown& shown, double open
                          {{"prompt_tokens", done.usage.prompt_tokens},
                           {"completion_tokens", done.usage.completion_tokens},
                           {"cached_tokens", done.usage.cached_tokens}}},
-                        {"timings",
-                         {{"open_ms", open_seconds * 1e3},
-                          {"tokenise_ms", seconds(done.tokenise) * 1e3},
-                          {"prefix_ms", seconds(done.prefix) * 1e3},
-                          {"prefill_ms", seconds(done.prefill) * 1e3},
-                          {"decode_ms", seconds(done.decode) * 1e3}}}};
+                        {"timings", {{"open_ms", open_seconds * 1e3}}}};
+  const handler::StartTimes* start = done.start ? &*done.start : nullptr;
+  if (start != nullptr) all["timings"]["clock"] = handler::clock_name(*start);
+  for (const handler::Phase& phase : handler::phases_of(done.phases, start)) {
+    all["timings"][cat(phase.name, "_ms")] = seconds(phase.time) * 1e3;
+  }
   if (!shown.reasoning().empty()) all["reasoning_content"] = shown.reasoning();
   std::fprintf(context.out, "%s\n",
                all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 void print_summary(const handler::Generation& done, double open_seconds, const Context& context) {
-  const double prefill = seconds(done.prefill);
-  const double decode = seconds(done.decode);
+  const double prefill = seconds(done.phases.prefill);
+  const double decode = seconds(done.phases.decode);
   const std::uint32_t computed = done.usage.prompt_tokens - done.usage.cached_tokens;
   const std::string prefix = done.usage.cached_tokens == 0
                                  ? ""
                                  : cat("prefix ", done.usage.cached_tokens, " tokens restored in ",
-                                       milliseconds(seconds(done.prefix)), ", ");
+                                       milliseconds(seconds(done.phases.prefix)), ", ");
   std::fprintf(
       context.err, "open %s, %sprefill %u tokens in %s (%s/s), decode %u tokens in %s (%s/s), %s\n",
       milliseconds(open_seconds).c_str(), prefix.c_str(), computed, milliseconds(prefill).c_str(),
@@ -119,6 +122,8 @@ Result<Done> run(const RunArguments& arguments, const Context& context) {
   options.kernels = context.kernels;
   options.verify = context.verify;
   options.paging = context.paging;
+  options.launched = context.launched;
+  options.entered = context.entered;
   options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
   THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));
   const double open_seconds = seconds(context.clock.now() - begin);
@@ -133,6 +138,7 @@ Result<Done> run(const RunArguments& arguments, const Context& context) {
   }
   std::fputc('\n', context.out);
   print_summary(done, open_seconds, context);
+  if (arguments.timings) std::fputs(waterfall(done, kBarColumns).c_str(), context.err);
   return Done{};
 }
 

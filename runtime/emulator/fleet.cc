@@ -234,6 +234,9 @@ void Fleet::report(const FunctionOptions& function, const warmpool::Lease& lease
     line += cat("\tMax Memory Used: ", (peak + (1 << 20) - 1) >> 20, " MB");
   }
   if (lease.first_use) line += cat("\tInit Duration: ", milliseconds_text(init));
+  if (const auto head = invocation.answer.head(); head && !head->timing.empty()) {
+    line += cat("\tTimings: ", head->timing);
+  }
   if (failure) {
     const bool timeout = failure->type == "Sandbox.Timedout";
     line += cat("\tStatus: ", timeout ? "timeout" : "error");

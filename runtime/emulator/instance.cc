@@ -100,6 +100,8 @@ std::optional<InstanceEnd> Instance::live(std::chrono::milliseconds init_max) {
   api_ = std::move(*api);
   ProcessOptions options = options_.process;
   options.environment.push_back(cat("AWS_LAMBDA_RUNTIME_API=", api_->authority()));
+  const std::chrono::nanoseconds now = SteadyClock::now().time_since_epoch();
+  options.environment.push_back(cat("THAW_STARTED_NS=", now.count()));
   auto process = Process::start(options);
   if (!process) {
     return InstanceEnd{"Runtime.InvalidEntrypoint", process.error().message, ""};

@@ -258,7 +258,8 @@ void RuntimeApi::take_buffered(Invocation& invocation, http::Request& request,
                                            "the runtime's response was cut short"));
     return refuse(writer, 400, "TruncatedHTTPRequest", "HTTP request was truncated");
   }
-  AnswerHead head{false, std::string(request.headers().get("Content-Type").value_or(""))};
+  AnswerHead head{false, std::string(request.headers().get("Content-Type").value_or("")),
+                  std::string(request.headers().get(lambda::kTimingHeader).value_or(""))};
   const bool wanted = invocation.answer.begin(std::move(head)) && invocation.answer.push(*body) &&
                       invocation.answer.end({});
   if (!wanted) return refuse(writer, 410, "InvokeTimeout", "Invoke timeout");
@@ -269,8 +270,8 @@ void RuntimeApi::take_stream(Invocation& invocation, http::Request& request,
                              http::ResponseWriter& writer) {
   request.set_body_limits(kStreamBytesMax, kSilenceMax);
   AnswerHead head{
-      true,
-      std::string(request.headers().get("Content-Type").value_or("application/octet-stream"))};
+      true, std::string(request.headers().get("Content-Type").value_or("application/octet-stream")),
+      std::string(request.headers().get(lambda::kTimingHeader).value_or(""))};
   bool wanted = invocation.answer.begin(std::move(head));
   std::array<char, 16 << 10> buffer;
   Result<std::size_t> got = std::size_t{0};

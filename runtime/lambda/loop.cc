@@ -155,6 +155,9 @@ bool Loop::invoke(const Invocation& invocation) {
   StreamResponder responder(transport(), invocation.request_id, invocation.invocation_id);
   const handler::InvocationContext context{invocation.request_id, invocation.deadline};
   const handler::Outcome outcome = answer_(invocation.event, context, responder);
+  if (!outcome.timing.empty()) {
+    log_info(cat("timings ", invocation.request_id, ": ", outcome.timing));
+  }
   if (responder.begun()) return finish_stream(responder, invocation, outcome);
   if (outcome.error) return report(invocation, *outcome.error);
   if (outcome.streamed) {
@@ -171,6 +174,7 @@ bool Loop::respond(const Invocation& invocation, const handler::Outcome& outcome
   if (outcome.body.size() > kPayloadBytesMax) return report(invocation, too_large);
   const std::string target = cat(kInvocationPath, invocation.request_id, "/response");
   http::Fields headers{{"Content-Type", outcome.content_type}};
+  if (!outcome.timing.empty()) headers.add(kTimingHeader, outcome.timing);
   if (!invocation.invocation_id.empty()) headers.add(kInvocationIdHeader, invocation.invocation_id);
   const auto answer = post(post_call(target, outcome.body, std::move(headers)));
   // The platform may count a limit of its own. It may also have failed the invocation by itself

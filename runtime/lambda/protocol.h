@@ -23,6 +23,9 @@ inline constexpr std::string_view kDeadlineHeader = "Lambda-Runtime-Deadline-Ms"
 inline constexpr std::string_view kFunctionArnHeader = "Lambda-Runtime-Invoked-Function-Arn";
 inline constexpr std::string_view kTraceIdHeader = "Lambda-Runtime-Trace-Id";
 inline constexpr std::string_view kClientContextHeader = "Lambda-Runtime-Client-Context";
+// What a runtime of ours says about where an answer's time went (RFC's Server-Timing); AWS passes
+// over it, the emulator reports it.
+inline constexpr std::string_view kTimingHeader = "Server-Timing";
 // Names one attempt; echoed on /response and /error, only where it was present.
 inline constexpr std::string_view kInvocationIdHeader = "Lambda-Runtime-Invocation-Id";
 

@@ -15,6 +15,7 @@ Result<Done> StreamResponder::begin(const handler::StreamHead& head) {
   call.target = target;
   call.headers.add(kResponseModeHeader, "streaming");
   call.headers.add("Content-Type", head.http ? kHttpIntegrationType : head.content_type);
+  if (!head.timing.empty()) call.headers.add(kTimingHeader, head.timing);
   if (!invocation_id_.empty()) call.headers.add(kInvocationIdHeader, invocation_id_);
   const std::string trailers = cat(kErrorTypeHeader, ", ", kErrorBodyHeader);
   auto opened = transport_.begin_chunked(call, trailers);

@@ -219,6 +219,7 @@ TEST(CommandLine, FreezeStoresPrefixesThatRunAndScoreUse) {
   EXPECT_EQ(computed["usage"]["cached_tokens"], 0);
   EXPECT_GT(restored["usage"]["cached_tokens"], report["prefixes"][0]["tokens"]);
   EXPECT_TRUE(restored["timings"].contains("prefix_ms"));
+  EXPECT_EQ(restored["timings"]["clock"], "process");
 
   const Temporary text("[5, 17, 200, 3, 99, 4, 7, 8, 9, 10]", "text.json");
   const auto score = [&](std::vector<std::string> more) {

@@ -151,6 +151,34 @@ TEST(SmolLm2Prefix, RestoresTheSystemMessageAndSaysSoInUsage) {
   EXPECT_LT(other["usage"]["prompt_cache_hit_tokens"], cached / 2);
 }
 
+TEST(Phases, AreInTheFirstAnswerTheFieldTheLogAndTheReport) {
+  Emulated emulated(snapshot_of(tiny_model()));
+  const json cold = parsed(emulated.invoke(R"({"prompt":"ab cd","max_tokens":3})").body)["timings"];
+  EXPECT_EQ(cold["clock"], "launcher");
+  for (const char* name : {"exec_ms", "map_ms", "verify_ms", "tokenizer_ms", "prefix_ms", "read_ms",
+                           "prefill_ms", "first_token_ms", "decode_ms"}) {
+    EXPECT_TRUE(cold.contains(name)) << name;
+  }
+  EXPECT_GT(cold["exec_ms"].get<double>(), 0);
+  // The start's steps, and what came after them, fit between the stamp and the first token.
+  const double steps = cold["exec_ms"].get<double>() + cold["map_ms"].get<double>() +
+                       cold["verify_ms"].get<double>() + cold["first_token_ms"].get<double>();
+  EXPECT_GE(cold["since_start_ms"].get<double>() + 0.01, steps);
+  const json warm = parsed(emulated.invoke(R"({"prompt":"ab cd","max_tokens":3})").body)["timings"];
+  EXPECT_FALSE(warm.contains("exec_ms"));
+  EXPECT_TRUE(warm.contains("first_token_ms"));
+  const std::string body = R"({"prompt":"ab cd","max_tokens":3})";
+  const http::Response url = emulated.url("POST", "/predict", body);
+  EXPECT_NE(url.headers.get("server-timing").value_or("").find("first_token;dur="),
+            std::string_view::npos);
+  const http::Response stream =
+      emulated.url("POST", "/predict", R"({"prompt":"ab cd","max_tokens":3,"stream":true})");
+  EXPECT_NE(stream.headers.get("server-timing").value_or("").find("prefill;dur="),
+            std::string_view::npos);
+  EXPECT_NE(emulated.log().find("timings "), std::string::npos);
+  EXPECT_NE(emulated.log().find("\tTimings: exec;dur="), std::string::npos) << emulated.log();
+}
+
 TEST_F(SmolLm2, AnswersABatchOfMessagesPartially) {
   const json batch = {{"Records",
                        {{{"messageId", "good"},

@@ -19,10 +19,11 @@ TEST(DirectEvent, IsAnsweredWithTextFinishReasonUsageAndTimings) {
   ASSERT_FALSE(outcome.error.has_value()) << outcome.error->message;
   EXPECT_FALSE(outcome.streamed);
   EXPECT_EQ(outcome.content_type, "application/json");
-  EXPECT_EQ(outcome.body, R"({"text":"Hello, world","finish_reason":"stop",)"
-                          R"("usage":{"prompt_tokens":7,"completion_tokens":3,"cached_tokens":2},)"
-                          R"("timings":{"tokenise_ms":0.12,"prefix_ms":0.75,"prefill_ms":4.5,)"
-                          R"("decode_ms":31.25}})");
+  EXPECT_EQ(outcome.body,
+            R"({"text":"Hello, world","finish_reason":"stop",)"
+            R"("usage":{"prompt_tokens":7,"completion_tokens":3,"cached_tokens":2},)"
+            R"("timings":{"tokenise_ms":0.12,"prefix_ms":0.75,"read_ms":0,"prefill_ms":4.5,)"
+            R"("first_token_ms":0,"decode_ms":31.25}})");
   EXPECT_EQ(outcome.usage.prompt_tokens, 7u);
   EXPECT_EQ(outcome.usage.completion_tokens, 3u);
   EXPECT_EQ(outcome.usage.cached_tokens, 2u);

@@ -38,10 +38,10 @@ class FakeGenerator final : public Generator {
     Generation generation;
     generation.finish_reason = finish_reason;
     generation.usage = usage;
-    generation.tokenise = std::chrono::microseconds(120);
-    generation.prefix = std::chrono::microseconds(750);
-    generation.prefill = std::chrono::microseconds(4500);
-    generation.decode = std::chrono::microseconds(31250);
+    generation.phases.tokenise = std::chrono::microseconds(120);
+    generation.phases.prefix = std::chrono::microseconds(750);
+    generation.phases.prefill = std::chrono::microseconds(4500);
+    generation.phases.decode = std::chrono::microseconds(31250);
     std::size_t sent = 0;
     for (const std::string& piece : pieces) {
       if (error && sent == error_after_pieces) return *error;

@@ -186,10 +186,11 @@ TEST(HttpSurface, PredictTakesADirectEvent) {
   House house;
   const HttpAnswer answer = ask(house, "POST", "/predict", R"({"prompt":"Hi","max_tokens":9})");
   EXPECT_EQ(answer.status, 200);
-  EXPECT_EQ(answer.body, R"({"text":"Hello, world","finish_reason":"stop",)"
-                         R"("usage":{"prompt_tokens":7,"completion_tokens":3,"cached_tokens":2},)"
-                         R"("timings":{"tokenise_ms":0.12,"prefix_ms":0.75,"prefill_ms":4.5,)"
-                         R"("decode_ms":31.25}})");
+  EXPECT_EQ(answer.body,
+            R"({"text":"Hello, world","finish_reason":"stop",)"
+            R"("usage":{"prompt_tokens":7,"completion_tokens":3,"cached_tokens":2},)"
+            R"("timings":{"tokenise_ms":0.12,"prefix_ms":0.75,"read_ms":0,"prefill_ms":4.5,)"
+            R"("first_token_ms":0,"decode_ms":31.25}})");
   EXPECT_EQ(house.generator.requests.at(0).max_tokens, 9u);
 }
 

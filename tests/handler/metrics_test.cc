@@ -31,7 +31,7 @@ TEST(Metrics, CountsGenerationsTokensAndTimes) {
   Metrics metrics;
   Generation generation;
   generation.usage = {100, 5, 64, 3};
-  generation.decode = 50ms;
+  generation.phases.decode = 50ms;
   metrics.generated(generation, {30ms, 80ms});
   generation.finish_reason = FinishReason::kLength;
   metrics.generated(generation, {1ms, 200s});

@@ -33,11 +33,12 @@ const std::string kChatStream = chat_event(delta(R"("role":"assistant","content"
                                 chat_event(delta(R"("content":"world")")) +
                                 chat_event(delta("", "\"stop\"")) + "data: [DONE]\n\n";
 
-const std::string kDirectEnd = R"({"finish_reason":"stop","usage":)"
-                               R"({"prompt_tokens":7,"completion_tokens":3,"cached_tokens":2},)"
-                               R"("timings":{"tokenise_ms":0.12,"prefix_ms":0.75,"prefill_ms":4.5,)"
-                               R"("decode_ms":31.25}})"
-                               "\n";
+const std::string kDirectEnd =
+    R"({"finish_reason":"stop","usage":)"
+    R"({"prompt_tokens":7,"completion_tokens":3,"cached_tokens":2},)"
+    R"("timings":{"tokenise_ms":0.12,"prefix_ms":0.75,"read_ms":0,"prefill_ms":4.5,)"
+    R"("first_token_ms":0,"decode_ms":31.25}})"
+    "\n";
 
 TEST(Stream, AChatIsRoleTextFinishAndDone) {
   House house;
