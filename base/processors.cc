@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "base/memory_limit.h"
 #include "base/str.h"
 #include "base/thread_pool.h"
 
@@ -33,7 +34,7 @@ std::optional<std::int64_t> leading_number(std::string_view text) {
   return number;
 }
 
-using Quota = std::optional<std::int64_t>;  // processors
+using Quota = std::optional<std::int64_t>;  // processors, or bytes
 
 Quota processors(std::optional<std::int64_t> quota, std::optional<std::int64_t> period) {
   if (!quota || !period || *quota <= 0 || *period <= 0) return std::nullopt;  // "max", -1, absent
@@ -50,6 +51,19 @@ Quota quota_v2(const std::string& directory) {
 Quota quota_v1(const std::string& directory) {
   return processors(leading_number(contents(directory + "/cpu.cfs_quota_us")),
                     leading_number(contents(directory + "/cpu.cfs_period_us")));
+}
+
+// Without a limit v2 says "max", v1 a number near the largest there is.
+constexpr std::int64_t kNoMemoryLimit = std::int64_t{1} << 60;
+
+Quota memory(std::optional<std::int64_t> bytes) {
+  return bytes && *bytes > 0 && *bytes < kNoMemoryLimit ? bytes : std::nullopt;
+}
+Quota memory_v2(const std::string& directory) {
+  return memory(leading_number(contents(directory + "/memory.max")));
+}
+Quota memory_v1(const std::string& directory) {
+  return memory(leading_number(contents(directory + "/memory.limit_in_bytes")));
 }
 
 Quota smaller(Quota a, Quota b) {
@@ -69,13 +83,34 @@ Quota smallest_above(const std::string& mount, std::string group,
   return smallest;
 }
 
-bool lists_cpu(std::string_view controllers) {
+bool lists(std::string_view controllers, std::string_view wanted) {
   while (!controllers.empty()) {
     const std::size_t comma = std::min(controllers.find(','), controllers.size());
-    if (controllers.substr(0, comma) == "cpu") return true;
+    if (controllers.substr(0, comma) == wanted) return true;
     controllers.remove_prefix(std::min(comma + 1, controllers.size()));
   }
   return false;
+}
+
+// The smallest limit of a controller that the process's own groups and those above them have.
+Quota smallest_limit(const std::string& root, std::string_view controller,
+                     Quota (*v2)(const std::string&), Quota (*v1)(const std::string&)) {
+  Quota smallest;
+  std::istringstream lines(contents(root + "/proc/self/cgroup"));  // id:controllers:path
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string group = line.substr(second + 1);
+    const std::string cgroups = root + "/sys/fs/cgroup";
+    if (controllers.empty()) {
+      smallest = smaller(smallest, smallest_above(cgroups, group, v2));
+    } else if (lists(controllers, controller)) {
+      smallest = smaller(smallest, smallest_above(cat(cgroups, "/", controllers), group, v1));
+    }
+  }
+  return smallest;
 }
 
 unsigned affinity_processors() {
@@ -95,24 +130,18 @@ unsigned affinity_processors() {
 }  // namespace
 
 std::optional<unsigned> internal::quota_processors(const std::string& root) {
-  Quota smallest;
-  std::istringstream lines(contents(root + "/proc/self/cgroup"));  // id:controllers:path
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t first = line.find(':');
-    const std::size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string group = line.substr(second + 1);
-    const std::string cgroups = root + "/sys/fs/cgroup";
-    if (controllers.empty()) {
-      smallest = smaller(smallest, smallest_above(cgroups, group, quota_v2));
-    } else if (lists_cpu(controllers)) {
-      smallest = smaller(smallest, smallest_above(cgroups + "/" + controllers, group, quota_v1));
-    }
-  }
+  const Quota smallest = smallest_limit(root, "cpu", quota_v2, quota_v1);
   if (!smallest) return std::nullopt;
   return static_cast<unsigned>(std::min<std::int64_t>(*smallest, kProcessorsMax));
 }
+
+std::optional<std::uint64_t> internal::cgroup_memory_limit(const std::string& root) {
+  const Quota smallest = smallest_limit(root, "memory", memory_v2, memory_v1);
+  if (!smallest) return std::nullopt;
+  return static_cast<std::uint64_t>(*smallest);
+}
+
+std::optional<std::uint64_t> cgroup_memory_limit() { return internal::cgroup_memory_limit(""); }
 
 unsigned usable_processors() {
   const unsigned allowed = affinity_processors();

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "base/str.h"
 #include "handler/model_generator.h"
 #include "snapshot/reader.h"
 
@@ -99,5 +100,22 @@ const kernels::KernelSet& Function::kernels() const { return *state_->set; }
 const snapshot::Reader& Function::reader() const { return *state_->reader; }
 snapshot::Supply& Function::supply() { return *state_->supply; }
 const StartTimes& Function::start() const { return state_->start; }
+
+std::uint64_t Function::memory_wanted(std::uint32_t kv_tokens) const {
+  const std::uint64_t blocks =
+      (std::uint64_t{kv_tokens} + kernels::kKvBlockPositions - 1) / kernels::kKvBlockPositions;
+  return state_->reader->file_bytes() + kOwnBytes + blocks * state_->plan.kv_block_bytes();
+}
+
+std::string Function::memory_warning(std::uint64_t limit) const {
+  const std::uint64_t wanted = memory_wanted(kernels::kKvBlockPositions);
+  if (limit >= wanted) return {};
+  const auto mebibytes = [](std::uint64_t bytes) { return (bytes + (1 << 20) - 1) >> 20; };
+  const std::uint64_t own = wanted - state_->reader->file_bytes();
+  return cat("memory: the limit is ", mebibytes(limit), " MB, this function wants ",
+             mebibytes(wanted),
+             limit < own ? " MB and will be ended" : " MB and will read the disk for every token",
+             "; raise its memory to at least ", mebibytes(wanted), " MB");
+}
 
 }  // namespace thaw::handler

@@ -33,6 +33,7 @@ struct FunctionOptions {
 // One thread at a time. Views and references live as long as it does.
 class Function {
  public:
+  static constexpr std::uint64_t kOwnBytes = 32u << 20;  // at most, before any KV
   // Errors: those of snapshot::Reader::open and model::Plan::make; kNotFound: a section is missing;
   // kUnsupported: the kernel set.
   static Result<std::unique_ptr<Function>> open(Files& files, const std::string& path,
@@ -51,6 +52,12 @@ class Function {
   const snapshot::Reader& reader() const;
   snapshot::Supply& supply();
   const StartTimes& start() const;
+
+  // Bytes that an instance wants: the snapshot in the page cache, and memory of its own for an
+  // invocation whose KV cache takes `kv_tokens`.
+  std::uint64_t memory_wanted(std::uint32_t kv_tokens) const;
+  // One line where `limit` is less than that for a prompt of kKvBlockPositions; else empty.
+  std::string memory_warning(std::uint64_t limit) const;
 
  private:
   Function();

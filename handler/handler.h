@@ -35,7 +35,7 @@ struct StreamHead {
     std::vector<std::pair<std::string, std::string>> headers;
   };
   std::optional<Http> http;
-  std::string timing;  // the phases so far, as server_timing() tells them; empty: not known
+  std::string timing = {};  // the phases so far, as server_timing() tells them; empty: not known
 };
 
 // Where a streamed answer goes; given by the platform's loop. One thread at a time.

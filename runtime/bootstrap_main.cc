@@ -4,11 +4,13 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +19,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory_limit.h"
 #include "base/str.h"
 #include "base/thread_pool.h"
 #include "handler/function.h"
@@ -55,6 +58,7 @@ struct Settings {
   std::string snapshot;     // THAW_SNAPSHOT
   std::string task_root;
   std::string handler_name;
+  std::optional<std::uint64_t> memory_bytes;  // AWS_LAMBDA_FUNCTION_MEMORY_SIZE
   handler::FunctionOptions function;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
@@ -75,6 +79,12 @@ Result<Settings> read_settings() {
       return fail(Code::kInvalid, cat("THAW_THREADS '", threads, "': wanted a number from 1 to ",
                                       ThreadPool::kThreadsMax));
     }
+  }
+  std::uint64_t megabytes = 0;
+  const std::string memory = variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE");
+  if (std::from_chars(memory.data(), memory.data() + memory.size(), megabytes).ec == std::errc() &&
+      megabytes < (std::uint64_t{1} << 32)) {
+    settings.memory_bytes = megabytes << 20;
   }
   settings.function.launched = handler::launcher_stamp(variable("THAW_STARTED_NS"));
   if (const std::string verify = variable("THAW_VERIFY"); !verify.empty()) {
@@ -124,6 +134,16 @@ Result<std::unique_ptr<handler::Function>> open_function(const Settings& setting
   return handler::Function::open(system_files(), path, settings.function);
 }
 
+// Says before the first token what would else show as slowness, or as an end without a word.
+void warn_of_memory(const handler::Function& function, std::optional<std::uint64_t> platform) {
+  const auto cgroup = cgroup_memory_limit();
+  if (!platform && !cgroup) return;
+  const std::uint64_t limit = std::min(platform.value_or(UINT64_MAX), cgroup.value_or(UINT64_MAX));
+  if (const std::string warning = function.memory_warning(limit); !warning.empty()) {
+    log_warn(warning);
+  }
+}
+
 int run_lambda(const Settings& settings) {
   const lambda::Connect connect = lambda::connect_to(settings.runtime_api);
   auto function = open_function(settings);
@@ -134,6 +154,7 @@ int run_lambda(const Settings& settings) {
     return kFailed;
   }
   for (const std::string& warning : (*function)->prefixes().warnings()) log_warn(warning);
+  warn_of_memory(**function, settings.memory_bytes);
   Clock& clock = system_clock();
   handler::Handler handler((*function)->generator(), (*function)->manifest(), clock);
   lambda::LoopOptions options;

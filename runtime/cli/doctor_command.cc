@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/memory_limit.h"
 #include "base/str.h"
 #include "base/thread_pool.h"
 #include "handler/model/plan.h"
@@ -48,7 +49,7 @@ std::optional<std::uint64_t> usable_memory() {
   const auto kilobytes = number_in("/proc/meminfo", "MemAvailable:");
   if (!kilobytes) return std::nullopt;
   std::uint64_t bytes = *kilobytes * 1024;
-  const auto limit = number_in("/sys/fs/cgroup/memory.max", {});
+  const auto limit = cgroup_memory_limit();
   if (limit) {
     const std::uint64_t used = number_in("/sys/fs/cgroup/memory.current", {}).value_or(0);
     bytes = std::min(bytes, *limit > used ? *limit - used : 0);

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/memory_limit.h"
 #include "base/thread_pool.h"
 
 namespace thaw {
@@ -32,6 +33,20 @@ class ProcessorsTest : public testing::Test {
 
   std::string root_;
 };
+
+TEST_F(ProcessorsTest, MemoryLimitsAreTheSmallestOnTheWayUpInBothVersions) {
+  EXPECT_EQ(internal::cgroup_memory_limit(root_), std::nullopt);
+  put("/proc/self/cgroup", "7:cpu,cpuacct:/a\n3:memory:/a/b\n0::/a/b\n");
+  put("/sys/fs/cgroup/memory.max", "max\n");
+  EXPECT_EQ(internal::cgroup_memory_limit(root_), std::nullopt);
+  put("/sys/fs/cgroup/a/memory.max", "3000000\n");
+  put("/sys/fs/cgroup/a/b/memory.max", "4000000\n");
+  EXPECT_EQ(internal::cgroup_memory_limit(root_), 3000000u);
+  put("/sys/fs/cgroup/memory/a/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(internal::cgroup_memory_limit(root_), 3000000u);
+  put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "2000000\n");
+  EXPECT_EQ(internal::cgroup_memory_limit(root_), 2000000u);
+}
 
 TEST_F(ProcessorsTest, NoCgroupsNoQuota) { EXPECT_EQ(quota(), std::nullopt); }
 
