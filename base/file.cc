@@ -155,6 +155,7 @@ class SystemFiles final : public Files {
 }  // namespace
 
 Result<Done> Mapping::populate(Bytes) const { return Done{}; }
+void Mapping::will_need(Bytes) const {}
 bool Mapping::is_cached(std::uint64_t) const { return true; }
 Result<Done> Mapping::make_private(Bytes) {
   return fail(Code::kUnavailable, "map: this is memory already");

@@ -33,6 +33,8 @@ class Mapping {
   // no more page faults than it must. Precondition: they lie in bytes().
   // Errors: kIo: they cannot be read (any more).
   virtual Result<Done> populate(Bytes part) const;
+  // Lets the disk begin to read these bytes into the page cache, and waits for nothing.
+  virtual void will_need(Bytes part) const;
   // Whether a byte is in the page cache; false also where that cannot be known.
   virtual bool is_cached(std::uint64_t offset) const;
   // Puts memory of this process, in huge pages where there are any, in the place of a part, which

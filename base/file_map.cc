@@ -83,6 +83,11 @@ class SystemMapping final : public Mapping {
     return populate_mapped(to, end);
   }
 
+  void will_need(Bytes part) const override {
+    ::posix_fadvise(file_.number(), static_cast<off_t>(offset_of(part)),
+                    static_cast<off_t>(part.size()), POSIX_FADV_WILLNEED);
+  }
+
   bool is_cached(std::uint64_t offset) const override {
     std::byte byte{};
     iovec to{&byte, 1};

@@ -61,7 +61,6 @@ Supply::Supply(Reader& reader, Paging paging, Verify verify)
   next_ = offset / kChunkBytes;
   end_ = (offset + weights_.size() - 1) / kChunkBytes + 1;
   private_ = paging == Paging::kRead && reader.mapping().make_private(weights_).has_value();
-  if (private_ || !weights_cached()) start_readers();
 }
 
 Supply::~Supply() {
@@ -94,9 +93,18 @@ void Supply::start_readers() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+// Past end_ where nothing is left.
+std::uint64_t Supply::take_chunk() {
+  if (urgent_next_.load(std::memory_order_relaxed) < urgent_end_.load(std::memory_order_acquire)) {
+    const std::uint64_t chunk = urgent_next_.fetch_add(1, std::memory_order_relaxed);
+    if (chunk < urgent_end_.load(std::memory_order_acquire)) return chunk;
+  }
+  return next_.fetch_add(1, std::memory_order_relaxed);
+}
+
 void Supply::read_ahead() {
   while (!stopping_.load(std::memory_order_relaxed) && !failed_.load(std::memory_order_relaxed)) {
-    const std::uint64_t chunk = next_.fetch_add(1, std::memory_order_relaxed);
+    const std::uint64_t chunk = take_chunk();
     if (chunk >= end_) return;
     if (bring(chunk)) ahead_.fetch_add(1, std::memory_order_relaxed);
   }
@@ -157,7 +165,24 @@ void Supply::need(Bytes bytes) {
   }
 }
 
+void Supply::expect(Bytes bytes) const {
+  if (bytes.empty()) return;
+  const auto offset = static_cast<std::uint64_t>(bytes.data() - file_.data());
+  const std::uint64_t chunk = offset / kChunkBytes;
+  if (chunks_[chunk].load(std::memory_order_relaxed) != kAbsent) return;
+  const bool in_weights =
+      bytes.data() >= weights_.data() && bytes.data() < weights_.data() + weights_.size();
+  if (private_ && in_weights) return;  // the page cache has no part in these
+  if (!reader_.mapping().is_cached(offset)) reader_.mapping().will_need(bytes_of(chunk));
+}
+
 Result<Done> Supply::fetch(Bytes bytes, ThreadPool* pool) {
+  if (bytes.size() > kChunkBytes) {
+    const auto offset = static_cast<std::uint64_t>(bytes.data() - file_.data());
+    urgent_end_.store(0, std::memory_order_release);
+    urgent_next_.store(offset / kChunkBytes, std::memory_order_relaxed);
+    urgent_end_.store((offset + bytes.size() - 1) / kChunkBytes + 1, std::memory_order_release);
+  }
   need(bytes);
   if (failed_.load(std::memory_order_acquire)) {
     const std::lock_guard lock(error_mutex_);
@@ -173,7 +198,13 @@ Result<Done> Supply::check_opening(ThreadPool* pool) {
     checks_.store(false, std::memory_order_relaxed);
     return reader_.check_end();
   }
-  if (verify_ == Verify::kOff) return Done{};
+  if (verify_ == Verify::kLazy) THAW_TRY_DO(check_small());
+  // Not earlier: what is small would wait behind what is large.
+  if (!weights_.empty() && (private_ || !weights_cached())) start_readers();
+  return Done{};
+}
+
+Result<Done> Supply::check_small() {
   // Each section with the padding before it; large ones' padding alone, and not what follows one,
   // which shares its last granule.
   std::uint64_t begin = 0;

@@ -38,17 +38,19 @@ Result<Verify> parse_verify(std::string_view name);
 // in need() or pass(). The reader outlives it.
 class Supply {
  public:
-  // Where the weights are not in the page cache threads begin to read them, in ascending order.
   Supply(Reader& reader, Paging paging, Verify verify);
   ~Supply();
   Supply(const Supply&) = delete;
   Supply& operator=(const Supply&) = delete;
 
   // What is to be found sound before anything else is read from the snapshot: all of it (eager), or
-  // every section but weights, embedding, experts and prefixes, and the padding around them.
+  // every section but weights, embedding, experts and prefixes, and the padding around them. Then,
+  // where the weights are not in the page cache, threads begin to read them in ascending order.
   // Errors: kCorrupt, kIo.
   Result<Done> check_opening(ThreadPool* pool);
 
+  // These bytes will be needed soon: a disk begins to read them. Waits for nothing.
+  void expect(Bytes bytes) const;
   // Returns once these bytes of the map are in memory: brings them there, or waits for who does.
   // What cannot be read is told by settle().
   void need(Bytes bytes);
@@ -79,6 +81,8 @@ class Supply {
   enum State : std::uint32_t { kAbsent, kComing, kThere };
   using Chunk = std::atomic<std::uint32_t>;
 
+  Result<Done> check_small();
+  std::uint64_t take_chunk();
   bool bring(std::uint64_t chunk);
   void need_chunk(std::uint64_t chunk);
   Bytes bytes_of(std::uint64_t chunk) const;
@@ -100,6 +104,8 @@ class Supply {
   std::vector<Chunk> chunks_;           // of kChunkBytes of the file
   std::atomic<std::uint64_t> next_{0};  // the chunk that a reader takes next
   std::uint64_t end_ = 0;               // past the last that they take
+  // What fetch() waits for is read before the weights go on.
+  std::atomic<std::uint64_t> urgent_next_{0}, urgent_end_{0};
   std::atomic<bool> stopping_{false};
   std::mutex readers_mutex_;
   std::vector<std::thread> readers_;  // guarded by readers_mutex_

@@ -69,24 +69,39 @@ void ChunkPass::take(const float* vector, std::size_t count) {
   supply_->pass({bytes.data(), round_up(bytes.size(), kTensorAlign)});
 }
 
+// Where a token's row of the embedding lies: its panel, where the embedding is tied.
+Bytes ChunkPass::embedding_of(Token token) const {
+  const Config& c = plan_.config;
+  if (!plan_.embedding_rows.empty()) {
+    const std::size_t row_bytes = plan_.embedding_rows.size() / c.vocabulary;
+    return plan_.embedding_rows.subspan(token * row_bytes, row_bytes);
+  }
+  const Matrix& table = plan_.tied_embedding;
+  const std::size_t panel = *kernels::panels_bytes(table.kind, kernels::kPanelRows, c.dim);
+  return {table.panels + token / kernels::kPanelRows * panel, panel};
+}
+
 Result<Done> ChunkPass::embed() {
   const Config& c = plan_.config;
+  const bool tied = plan_.embedding_rows.empty();
   float* x = scratch_.x.floats(rows_ * c.dim);
-  const std::size_t row_bytes = plan_.embedding_rows.size() / c.vocabulary;
+  // Rows lie here and there: from a disk, all are asked for before the first is waited for.
+  for (const Segment& segment : segments_) {
+    if (supply_ == nullptr) break;
+    for (const Token token : segment.tokens) supply_->expect(embedding_of(token));
+  }
   for (const Segment& segment : segments_) {
     for (std::size_t t = 0; t < segment.tokens.size(); ++t) {
+      const Token token = segment.tokens[t];
       const std::span<float> to(x + (segment.first_row + t) * c.dim, c.dim);
-      if (plan_.embedding_rows.empty()) {
-        const kernels::Matrix& table = plan_.tied_embedding;
-        const std::size_t panel = *kernels::panels_bytes(table.kind, kernels::kPanelRows, c.dim);
-        const std::size_t at = segment.tokens[t] / kernels::kPanelRows * panel;
+      const Bytes from = embedding_of(token);
+      if (tied) {
         // Checked with the other weights, when they are read as the output matrix.
-        if (supply_ != nullptr) supply_->need({table.panels + at, panel});
-        kernels::dequantise_row(table, segment.tokens[t], to);
+        if (supply_ != nullptr) supply_->need(from);
+        kernels::dequantise_row(plan_.tied_embedding, token, to);
       } else {
-        const Bytes row = plan_.embedding_rows.subspan(segment.tokens[t] * row_bytes, row_bytes);
-        if (supply_ != nullptr) THAW_TRY_DO(supply_->fetch(row));
-        kernels::dequantise_row(plan_.embedding_kind, row, to);
+        if (supply_ != nullptr) THAW_TRY_DO(supply_->fetch(from));
+        kernels::dequantise_row(plan_.embedding_kind, from, to);
       }
     }
   }

@@ -77,6 +77,7 @@ class ChunkPass {
     float* y;
   };
 
+  Bytes embedding_of(Token token) const;
   Result<Done> embed();
   void prepare_rope();
   void layer(std::uint32_t index);
