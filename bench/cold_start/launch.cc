@@ -317,22 +317,4 @@ Result<Timed> time_server(const Command& command, int port, std::string_view req
   return too_late(command);
 }
 
-Result<Done> drop_cached(const std::string& path) {
-  Handle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return system_failure(cat("open '", path, "'"));
-  ::fdatasync(file.get());
-  const int error = ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
-  if (error == 0) return Done{};
-  errno = error;
-  return system_failure(cat("drop '", path, "' from the page cache"));
-}
-
-Result<Done> warm(const std::string& path) {
-  Handle file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return system_failure(cat("open '", path, "'"));
-  std::vector<char> part(1 << 20);
-  while (::read(file.get(), part.data(), part.size()) > 0) continue;
-  return Done{};
-}
-
 }  // namespace thaw::cold_start

@@ -43,9 +43,11 @@ Result<Timed> time_function(const Command& command, std::string_view event, int 
 Result<Timed> time_server(const Command& command, int port, std::string_view request,
                           int seconds_max);
 
-// Drops a file's pages from the page cache, or reads all of them into it. Errors: kIo.
+// Drops a file's pages from the page cache, or reads all of them into it: as the kernel likes to,
+// or one by one, so that no two of them make a larger page. Errors: kIo.
 Result<Done> drop_cached(const std::string& path);
 Result<Done> warm(const std::string& path);
+Result<Done> warm_by_small_pages(const std::string& path);
 
 // Bytes per second by the best of several ways to read the file from the disk, its pages dropped
 // before each. Errors: kIo.

@@ -37,11 +37,12 @@ struct Options {
   std::string prompt_file, prefix_file;  // what llama.cpp is given: rendered text
   std::string svg, json_file, title = "exec to first token";
   int runs = 10;
+  int slow_runs = 10;  // of what computes the whole prompt, and is no line of a promise
   int port = 18080;
   bool smoke = false;
 };
 
-enum class Cache { kWarm, kDropped };
+enum class Cache { kWarm, kSmallPages, kDropped };
 
 struct Case {
   std::string name;
@@ -51,6 +52,15 @@ struct Case {
   bool is_function = false;
   int runs_max = 1 << 20;  // slow ones run less often
 };
+
+Result<Done> prepare(Cache cache, const std::string& path) {
+  switch (cache) {
+    case Cache::kWarm: return warm(path);
+    case Cache::kSmallPages: return warm_by_small_pages(path);
+    case Cache::kDropped: break;
+  }
+  return drop_cached(path);
+}
 
 // The last line of a streamed direct answer: {"finish_reason", "usage", "timings"}.
 json last_line(const std::string& output) {
@@ -133,13 +143,15 @@ Result<std::vector<Case>> cases_of(const Options& options) {
   cases.push_back(function_case("thaw, prefix restored", options, options.snapshot, Cache::kWarm));
   cases.push_back(function_case("thaw, prefix restored, unverified", options, options.snapshot,
                                 Cache::kWarm, {"THAW_VERIFY=off"}));
+  cases.push_back(function_case("thaw, prefix restored, page cache of 4 KiB", options,
+                                options.snapshot, Cache::kSmallPages));
   cases.push_back(function_case("thaw, prefix restored, page cache dropped", options,
                                 options.snapshot, Cache::kDropped));
   cases.push_back(function_case("thaw, the same, direct reads", options, options.snapshot,
                                 Cache::kDropped, {"THAW_PAGING=read"}));
   if (!options.bare.empty()) {
     cases.push_back(function_case("thaw, prompt computed", options, options.bare, Cache::kWarm));
-    cases.back().runs_max = 5;
+    cases.back().runs_max = options.slow_runs;
   }
   if (options.llama.empty()) return cases;
   THAW_TRY(cache, make_prompt_cache(options));
@@ -147,10 +159,11 @@ Result<std::vector<Case>> cases_of(const Options& options) {
     cases.push_back(completion_case(name, options, kind, std::move(flags), {cache}));
     cases.back().runs_max = runs_max;
   };
-  add("llama.cpp, plain", Cache::kWarm, {}, 5);
-  add("llama.cpp, --no-warmup", Cache::kWarm, {"--no-warmup"}, 5);
-  add("llama.cpp, --no-warmup --no-repack", Cache::kWarm, {"--no-warmup", "--no-repack"}, 5);
-  add("llama.cpp, page cache dropped", Cache::kDropped, {"--no-warmup"}, 5);
+  const int few = options.slow_runs;
+  add("llama.cpp, plain", Cache::kWarm, {}, 1 << 20);
+  add("llama.cpp, --no-warmup", Cache::kWarm, {"--no-warmup"}, few);
+  add("llama.cpp, --no-warmup --no-repack", Cache::kWarm, {"--no-warmup", "--no-repack"}, few);
+  add("llama.cpp, page cache dropped", Cache::kDropped, {"--no-warmup"}, few);
   const std::vector<std::string> cached = {"--no-warmup", "--prompt-cache", cache,
                                            "--prompt-cache-ro"};
   add("llama.cpp, prompt cache", Cache::kWarm, cached, 1 << 20);
@@ -158,14 +171,14 @@ Result<std::vector<Case>> cases_of(const Options& options) {
   unpacked.push_back("--no-repack");
   add("llama.cpp, prompt cache, --no-repack", Cache::kWarm, unpacked, 1 << 20);
   cases.push_back(server_case("llama-server, first request", options, {"--no-warmup"}));
-  cases.back().runs_max = 5;
+  cases.back().runs_max = few;
   return cases;
 }
 
 // Runs a case once and keeps what it gave.
 void run_once(const Case& one, Row& row, json& end) {
   for (const std::string& path : one.files) {
-    const auto prepared = one.cache == Cache::kWarm ? warm(path) : drop_cached(path);
+    const auto prepared = prepare(one.cache, path);
     if (!prepared) row.failure = prepared.error().message;
   }
   const Result<Timed> timed = one.run();
@@ -334,6 +347,7 @@ int main(int count, char** words) {
   app.add_option("--prompt", options.prompt_file, "the rendered prompt, for llama.cpp");
   app.add_option("--prefix", options.prefix_file, "its beginning, kept by --prompt-cache");
   app.add_option("--runs", options.runs);
+  app.add_option("--slow-runs", options.slow_runs, "of what computes the whole prompt");
   app.add_option("--port", options.port);
   app.add_option("--svg", options.svg);
   app.add_option("--json", options.json_file);

@@ -28,7 +28,7 @@ Failure platform_failure(std::string_view type, std::string_view request_id,
 struct AnswerHead {
   bool streamed = false;
   std::string content_type;
-  std::string timing;  // what the runtime said of its phases, or empty
+  std::string timing = {};  // what the runtime said of its phases, or empty
 };
 
 // A pipe with room for kWaitingBytesMax. Thread-safe; one producer, one consumer.
