@@ -99,6 +99,7 @@ std::string log_bars(const std::vector<Row>& rows, double& y) {
   std::string out;
   const double top = y;
   for (const Row& row : rows) {
+    if (row.failure.empty() && row.first_ms.empty()) continue;
     out += words(kLeft - 8, y + 12, row.name, "end");
     if (row.failure.empty()) {
       const double ms = median(row.first_ms);
@@ -154,6 +155,7 @@ void print_table(const std::vector<Row>& rows, const Floor& floor, std::FILE* to
       std::fprintf(to, "%-44s failed: %s\n", row.name.c_str(), row.failure.c_str());
       continue;
     }
+    if (row.first_ms.empty()) continue;  // not asked for
     const double ms = median(row.first_ms);
     std::fprintf(to, "%-44s %5zu %10.2f %10.2f %10.2f %8.1f %9.2f\n", row.name.c_str(),
                  row.first_ms.size(), ms,

@@ -5,7 +5,8 @@
 #   bench/cold_start/run.sh MODEL.gguf [FOLDER_OF_LLAMA_PROGRAMS [OPTION OF bench_cold_start ...]]
 #
 # The model's chat template must be ChatML's, as SmolLM2's is. What is new behind the system prompt
-# is "Hello you!" and what the template puts around it: 8 tokens. Leaves JSON and an SVG in
+# is "Hello you" and what the template puts around it: 8 tokens, the line break before it included,
+# since a stored prefix ends where no question can change its tokens. Leaves JSON and an SVG in
 # build/cold-start/.
 set -euo pipefail
 
@@ -27,8 +28,8 @@ for _ in $(seq 22); do
   system+='briefly and kindly. The halls are open from nine to six, except on Mondays. The whale '
   system+='hangs in the great hall; the birds are upstairs. '
 done
-readonly question='Hello you!'
-printf '<|im_start|>system\n%s<|im_end|>\n<|im_start|>user\n' "$system" >"$folder/prefix.txt"
+readonly question='Hello you'
+printf '<|im_start|>system\n%s<|im_end|>\n<|im_start|>user' "$system" >"$folder/prefix.txt"
 printf '<|im_start|>system\n%s<|im_end|>\n<|im_start|>user\n%s<|im_end|>\n<|im_start|>assistant\n' \
   "$system" "$question" >"$folder/prompt.txt"
 
