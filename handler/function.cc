@@ -22,6 +22,7 @@ struct Function::State {
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<model::Engine> engine;
   std::unique_ptr<ModelGenerator> generator;
+  std::unique_ptr<SharedGenerator> shared;
   StartTimes start;
 };
 
@@ -90,7 +91,17 @@ Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string
   return function;
 }
 
-Generator& Function::generator() { return *state_->generator; }
+Generator& Function::generator() {
+  if (state_->shared != nullptr) return *state_->shared;
+  return *state_->generator;
+}
+
+Result<SharedGenerator*> Function::share(const SharedOptions& options) {
+  THAW_TRY(shared, SharedGenerator::start(*state_->generator, system_clock(), options));
+  state_->shared = std::move(shared);
+  return state_->shared.get();
+}
+
 const Manifest& Function::manifest() const { return state_->manifest; }
 const text::Tokenizer& Function::tokenizer() const { return *state_->tokenizer; }
 const model::Prefixes& Function::prefixes() const { return state_->prefixes; }

@@ -13,6 +13,7 @@
 #include "handler/manifest.h"
 #include "handler/model/engine.h"
 #include "handler/model/prefix.h"
+#include "handler/shared_generator.h"
 #include "handler/text/tokenizer.h"
 #include "snapshot/reader.h"
 #include "snapshot/supply.h"
@@ -30,7 +31,7 @@ struct FunctionOptions {
   std::optional<Clock::Monotonic> launched, entered;
 };
 
-// One thread at a time. Views and references live as long as it does.
+// One thread at a time, but for a shared generator. Views and references live as long as it does.
 class Function {
  public:
   static constexpr std::uint64_t kOwnBytes = 32u << 20;  // at most, before any KV
@@ -42,7 +43,11 @@ class Function {
   Function(const Function&) = delete;
   Function& operator=(const Function&) = delete;
 
+  // Shared, and so thread-safe, once share() was called.
   Generator& generator();
+  // For loops with several invocations in flight: once, before the first of them. The function owns
+  // it. Errors: as SharedGenerator::start().
+  Result<SharedGenerator*> share(const SharedOptions& options);
   const Manifest& manifest() const;
   const text::Tokenizer& tokenizer() const;
   const model::Prefixes& prefixes() const;

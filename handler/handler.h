@@ -82,7 +82,8 @@ struct HandlerOptions {
   Files* files = nullptr;      // for answers that the manifest wants written; null: the machine's
 };
 
-// Answers invocations with one generator. One invocation at a time. What it is given outlives it.
+// Answers invocations with one generator: as many at a time as the generator takes, as everything
+// else here is thread-safe. What it is given outlives it.
 class Handler {
  public:
   Handler(Generator& generator, const Manifest& manifest, Clock& clock,

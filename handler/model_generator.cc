@@ -41,12 +41,20 @@ Result<std::vector<text::Token>> ModelGenerator::prompt_tokens(
   return encode_prompt(tokenizer_, chat_, request.prompt, options);
 }
 
-Result<std::unique_ptr<Sequence>> ModelGenerator::begin(const Job& job) {
+Result<ModelGenerator::Prepared> ModelGenerator::prepare(const GenerationRequest& request) const {
   const auto begin = clock_.now();
-  THAW_TRY(prompt, prompt_tokens(*job.request));
+  THAW_TRY(prompt, prompt_tokens(request));
   if (prompt.empty()) return fail(Code::kInvalid, "evaluate: the prompt is empty");
-  THAW_TRY(sequence, Sequence::start({engine_, prefixes_, tokenizer_, clock_}, std::move(prompt),
-                                     clock_.now() - begin, *job.request, job.sink));
+  return Prepared{std::move(prompt), clock_.now() - begin};
+}
+
+Result<std::unique_ptr<Sequence>> ModelGenerator::begin(Prepared prepared,
+                                                        const GenerationRequest& request,
+                                                        const TextSink& sink,
+                                                        const std::function<bool()>& wanted) {
+  THAW_TRY(sequence,
+           Sequence::start({engine_, prefixes_, tokenizer_, clock_}, std::move(prepared.prompt),
+                           prepared.time, request, sink, wanted));
   if (start_) sequence->tell_start(*std::exchange(start_, std::nullopt));
   return std::move(sequence);
 }
@@ -59,34 +67,40 @@ Result<Generation> ModelGenerator::generate(const GenerationRequest& request,
 
 std::vector<Result<Generation>> ModelGenerator::generate_all(std::span<const Job> jobs) {
   std::vector<Result<Generation>> results;
-  std::vector<std::unique_ptr<Sequence>> sequences;
-  for (const Job& job : jobs) {
-    Result<std::unique_ptr<Sequence>> begun = begin(job);
-    sequences.push_back(begun ? std::move(*begun) : nullptr);
-    results.push_back(begun ? Result<Generation>(Generation()) : std::move(begun.error()));
+  std::vector<std::unique_ptr<Sequence>> begun(jobs.size());
+  std::vector<Sequence*> sequences;
+  const auto begin_one = [&](const Job& job) -> Result<std::unique_ptr<Sequence>> {
+    THAW_TRY(prepared, prepare(*job.request));
+    return begin(std::move(prepared), *job.request, job.sink, job.request->wanted);
+  };
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    Result<std::unique_ptr<Sequence>> one = begin_one(jobs[i]);
+    results.push_back(one ? Result<Generation>(Generation()) : std::move(one.error()));
+    if (!one) continue;
+    begun[i] = std::move(*one);
+    sequences.push_back(begun[i].get());
   }
   while (step(sequences)) continue;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    if (sequences[i] != nullptr) results[i] = std::move(*sequences[i]).finish();
+    if (begun[i] != nullptr) results[i] = std::move(*begun[i]).finish();
   }
   return results;
 }
 
-bool ModelGenerator::step(std::span<const std::unique_ptr<Sequence>> sequences) {
+bool ModelGenerator::step(std::span<Sequence* const> sequences) {
   std::vector<model::BatchItem> items;
   std::vector<Sequence*> who;
   // A step holds a chunk's tokens at most, so that a long prompt delays its neighbours little. Each
   // sequence has a token at least.
   std::size_t room = engine_.chunk_tokens();
   bool all_decode = true;
-  for (const std::unique_ptr<Sequence>& sequence : sequences) {
-    if (sequence == nullptr) continue;
+  for (Sequence* sequence : sequences) {
     const auto tokens = sequence->next(std::max<std::size_t>(room, 1), token_time_);
     if (tokens.empty()) continue;
     room -= std::min(room, tokens.size());
     all_decode = all_decode && sequence->is_decoding();
     items.push_back(sequence->item());
-    who.push_back(sequence.get());
+    who.push_back(sequence);
   }
   if (items.empty()) return false;
   const auto before = clock_.now();

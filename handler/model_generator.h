@@ -1,6 +1,8 @@
 // The real Generator: renders, encodes, evaluates, samples, decodes.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,7 +20,7 @@
 
 namespace thaw::handler {
 
-// One thread at a time. Borrows everything for its life.
+// One thread at a time, but for what is const. Borrows everything for its life.
 class ModelGenerator final : public Generator {
  public:
   // `chat` is null where the snapshot has no template: conversations are then refused.
@@ -38,11 +40,21 @@ class ModelGenerator final : public Generator {
   // The tokens that `generate` evaluates for a request. Errors: kInvalid.
   Result<std::vector<text::Token>> prompt_tokens(const GenerationRequest& request) const;
 
- private:
-  Result<std::unique_ptr<Sequence>> begin(const Job& job);
+  // For who steps sequences itself. A request's prompt, made ready; thread-safe, as it may take
+  // long. Errors: kInvalid, kLimit (from rendering).
+  struct Prepared {
+    std::vector<text::Token> prompt;
+    std::chrono::nanoseconds time{};  // it took
+  };
+  Result<Prepared> prepare(const GenerationRequest& request) const;
+  // Request, sink and wanted outlive the sequence. Errors: as Sequence::start().
+  Result<std::unique_ptr<Sequence>> begin(Prepared prepared, const GenerationRequest& request,
+                                          const TextSink& sink,
+                                          const std::function<bool()>& wanted);
   // One step of each that has not ended. False: all have.
-  bool step(std::span<const std::unique_ptr<Sequence>> sequences);
+  bool step(std::span<Sequence* const> sequences);
 
+ private:
   model::Engine& engine_;
   const model::Prefixes& prefixes_;
   const text::Tokenizer& tokenizer_;

@@ -21,8 +21,11 @@ bool all_finite(std::span<const float> logits) {
 }  // namespace
 
 Sequence::Sequence(const SequenceParts& parts, const GenerationRequest& request,
-                   const TextSink& sink)
-    : parts_(parts), request_(request), sink_([this, &sink](const TextPiece& piece) {
+                   const TextSink& sink, const std::function<bool()>& wanted)
+    : parts_(parts),
+      request_(request),
+      wanted_(wanted),
+      sink_([this, &sink](const TextPiece& piece) {
         const Result<Done> intact = parts_.engine.intact();
         if (!intact) error_ = intact.error();
         TextPiece told = piece;
@@ -30,11 +33,9 @@ Sequence::Sequence(const SequenceParts& parts, const GenerationRequest& request,
         return intact && sink(told);
       }) {}
 
-Result<std::unique_ptr<Sequence>> Sequence::start(const SequenceParts& parts,
-                                                  std::vector<text::Token> prompt,
-                                                  std::chrono::nanoseconds tokenise,
-                                                  const GenerationRequest& request,
-                                                  const TextSink& sink) {
+Result<std::unique_ptr<Sequence>> Sequence::start(
+    const SequenceParts& parts, std::vector<text::Token> prompt, std::chrono::nanoseconds tokenise,
+    const GenerationRequest& request, const TextSink& sink, const std::function<bool()>& wanted) {
   THAW_TRY_DO(text::validate(request.sampling));
   const std::uint32_t context = parts.engine.plan().config.context_tokens;
   if (prompt.size() >= context) {
@@ -42,7 +43,7 @@ Result<std::unique_ptr<Sequence>> Sequence::start(const SequenceParts& parts,
                       cat("evaluate: a prompt of ", prompt.size(), " tokens, the context holds ",
                           context, " with the answer; shorten the prompt"));
   }
-  auto sequence = std::unique_ptr<Sequence>(new Sequence(parts, request, sink));
+  auto sequence = std::unique_ptr<Sequence>(new Sequence(parts, request, sink, wanted));
   Sequence& self = *sequence;
   self.prompt_ = std::move(prompt);
   const auto room = static_cast<std::uint32_t>(context - self.prompt_.size());
@@ -85,7 +86,7 @@ void Sequence::end(FinishReason reason) {
 bool Sequence::may_go_on(std::chrono::nanoseconds step) {
   if (too_late(step)) {
     end(FinishReason::kDeadline);
-  } else if (request_.wanted && !request_.wanted()) {
+  } else if (wanted_ && !wanted_()) {
     end(FinishReason::kCancelled);
   }
   return !ended_;
@@ -94,7 +95,7 @@ bool Sequence::may_go_on(std::chrono::nanoseconds step) {
 // Chunk by chunk, so that a deadline in the middle of a long prompt is kept.
 std::span<const text::Token> Sequence::next(std::size_t tokens_max,
                                             std::chrono::nanoseconds token_time) {
-  if (ended_ || error_) return {};
+  if (has_ended()) return {};
   if (!is_decoding()) {
     if (may_go_on(last_step_)) {
       const std::size_t count = std::min(tokens_max, prompt_.size() - position());

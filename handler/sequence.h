@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,17 +29,19 @@ struct SequenceParts {
   Clock& clock;
 };
 
-// One thread at a time. Parts, request and sink outlive it.
+// One thread at a time. Parts, request, sink and wanted outlive it.
 class Sequence {
  public:
-  // `prompt`, not empty, takes `tokenise` to have been made. Restores what a stored prefix has of
-  // it. Errors: kInvalid (a sampling option), kLimit (the prompt does not fit the context),
-  // kCorrupt and kIo (the prefix is damaged, or cannot be read).
+  // `prompt`, not empty, takes `tokenise` to have been made. `wanted` (may be empty) is asked in
+  // the place of request.wanted. Restores what a stored prefix has of the prompt. Errors: kInvalid
+  // (a sampling option), kLimit (the prompt does not fit the context), kCorrupt and kIo (the prefix
+  // is damaged, or cannot be read).
   static Result<std::unique_ptr<Sequence>> start(const SequenceParts& parts,
                                                  std::vector<text::Token> prompt,
                                                  std::chrono::nanoseconds tokenise,
                                                  const GenerationRequest& request,
-                                                 const TextSink& sink);
+                                                 const TextSink& sink,
+                                                 const std::function<bool()>& wanted);
 
   // What is told of the start with this generation.
   void tell_start(const StartTimes& start) { out_.start = start; }
@@ -56,11 +59,14 @@ class Sequence {
   void stepped(std::chrono::nanoseconds time);
   void fail(Error error) { error_ = std::move(error); }
 
-  // Precondition: next() gave nothing, or fail() was called.
+  // next() gives nothing any more.
+  bool has_ended() const { return ended_ || error_.has_value(); }
+  // Precondition: has_ended().
   Result<Generation> finish() &&;
 
  private:
-  Sequence(const SequenceParts& parts, const GenerationRequest& request, const TextSink& sink);
+  Sequence(const SequenceParts& parts, const GenerationRequest& request, const TextSink& sink,
+           const std::function<bool()>& wanted);
 
   std::size_t position() const { return session_->position(); }
   bool too_late(std::chrono::nanoseconds step) const;
@@ -72,6 +78,7 @@ class Sequence {
 
   const SequenceParts parts_;
   const GenerationRequest& request_;
+  const std::function<bool()>& wanted_;
   // Text comes from the snapshot, too: none is told that came from a broken one.
   const TextSink sink_;
   std::vector<text::Token> prompt_;
