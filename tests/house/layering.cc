@@ -235,6 +235,9 @@ const std::vector<Room>& rooms() {
       {"runtime/fc", {"base", "snapshot", "handler", "handler/event", "runtime/http"}},
       {"runtime/web", {"base", "snapshot", "handler", "handler/event", "runtime/http"}},
       {"runtime/emulator", {"base", "warmpool", "handler/event", "runtime/http", "runtime/lambda"}},
+      {"runtime/bootstrap",
+       {"base", "kernels", "snapshot", "handler/event", "handler/text", "handler/model", "handler",
+        "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web"}},
       {"runtime/cli",
        {"base", "kernels", "snapshot", "snapshot/gguf", "snapshot/safetensors", "warmpool",
         "handler/event", "handler/text", "handler/model", "handler", "handler/freeze",
@@ -242,7 +245,7 @@ const std::vector<Room>& rooms() {
       {"runtime",
        {"base", "kernels", "snapshot", "warmpool", "handler/event", "handler/text", "handler/model",
         "handler", "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web",
-        "runtime/emulator", "runtime/cli"}},
+        "runtime/bootstrap", "runtime/emulator", "runtime/cli"}},
   };
   return table;
 }

@@ -1,0 +1,87 @@
+#include "runtime/bootstrap/settings.h"
+
+#include <charconv>
+
+#include "base/str.h"
+#include "base/thread_pool.h"
+
+namespace thaw::bootstrap {
+namespace {
+
+// The number that a whole text spells; nothing where it spells none that fits.
+template <class Number>
+std::optional<Number> number_in(const std::string& text) {
+  Number number = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
+  return number;
+}
+
+Platform platform_of(const Settings& settings) {
+  if (!settings.runtime_api.empty()) return Platform::kLambda;
+  return Platform::kNone;
+}
+
+Result<Done> read_function(const Environment& environment, handler::FunctionOptions& function) {
+  function.kernels = environment.get("THAW_KERNELS");
+  if (const std::string text = environment.get("THAW_THREADS"); !text.empty()) {
+    function.threads = number_in<unsigned>(text).value_or(0);
+    if (function.threads == 0 || function.threads > ThreadPool::kThreadsMax) {
+      return fail(Code::kInvalid, cat("THAW_THREADS '", text, "': wanted a number from 1 to ",
+                                      ThreadPool::kThreadsMax));
+    }
+  }
+  function.launched = handler::launcher_stamp(environment.get("THAW_STARTED_NS"));
+  if (const std::string verify = environment.get("THAW_VERIFY"); !verify.empty()) {
+    THAW_TRY(parsed, snapshot::parse_verify(verify));
+    function.verify = parsed;
+  }
+  if (const std::string paging = environment.get("THAW_PAGING"); !paging.empty()) {
+    THAW_TRY(parsed, snapshot::parse_paging(paging));
+    function.paging = parsed;
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Result<Settings> read_settings(const Environment& environment) {
+  Settings settings;
+  settings.runtime_api = environment.get("AWS_LAMBDA_RUNTIME_API");
+  settings.snapshot = environment.get("THAW_SNAPSHOT");
+  settings.task_root = environment.get("LAMBDA_TASK_ROOT");
+  settings.handler_name = environment.get("_HANDLER");
+  THAW_TRY_DO(read_function(environment, settings.function));
+  // A platform's own variables are not ours to refuse.
+  const auto megabytes =
+      number_in<std::uint64_t>(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"));
+  if (megabytes && *megabytes < (std::uint64_t{1} << 32)) settings.memory_bytes = *megabytes << 20;
+  if (const std::string level = environment.get("THAW_LOG"); !level.empty()) {
+    THAW_TRY(parsed, parse_log_level(level));
+    settings.log_level = parsed;
+  }
+  if (environment.get("AWS_LAMBDA_LOG_FORMAT") == "JSON") settings.log_format = LogFormat::kJson;
+  settings.platform = platform_of(settings);
+  return settings;
+}
+
+Result<std::string> find_snapshot(Files& files, const Settings& settings) {
+  if (!settings.snapshot.empty()) return settings.snapshot;
+  if (settings.handler_name.empty()) {
+    return fail(Code::kNotFound,
+                "find the snapshot: neither THAW_SNAPSHOT nor _HANDLER is set; set one of them to "
+                "a snapshot's name");
+  }
+  const std::string& root = settings.task_root;
+  const std::string plain =
+      root.empty() ? settings.handler_name : cat(root, "/", settings.handler_name);
+  for (const std::string& path : {plain, plain + ".thaw"}) {
+    const auto found = files.stat(path);
+    if (found && !found->is_directory) return path;
+  }
+  return fail(Code::kNotFound, cat("find the snapshot: neither '", plain, "' nor '", plain,
+                                   ".thaw' is there; set _HANDLER or THAW_SNAPSHOT to one"));
+}
+
+}  // namespace thaw::bootstrap

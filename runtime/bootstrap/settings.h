@@ -1,0 +1,46 @@
+// What a platform and a person say through the environment, and which loop follows from it. Reads
+// through an Environment, so that only main touches the process's own.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "handler/function.h"
+
+namespace thaw::bootstrap {
+
+struct Environment {
+  std::function<std::string(const char* name)> get;  // empty where it is not set
+  // An empty value removes it.
+  std::function<void(const char* name, const std::string& value)> set;
+};
+
+enum class Platform : std::uint8_t {
+  kNone,    // nothing says where this is
+  kLambda,  // AWS_LAMBDA_RUNTIME_API
+};
+
+struct Settings {
+  Platform platform = Platform::kNone;
+  std::string runtime_api;  // Lambda's, host:port
+  std::string snapshot;     // THAW_SNAPSHOT
+  std::string task_root;
+  std::string handler_name;
+  std::optional<std::uint64_t> memory_bytes;  // AWS_LAMBDA_FUNCTION_MEMORY_SIZE
+  handler::FunctionOptions function;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+};
+
+// Errors: kInvalid: a variable of ours with a value that it cannot have.
+Result<Settings> read_settings(const Environment& environment);
+
+// THAW_SNAPSHOT, else _HANDLER under LAMBDA_TASK_ROOT, with or without ".thaw". Errors: kNotFound.
+Result<std::string> find_snapshot(Files& files, const Settings& settings);
+
+}  // namespace thaw::bootstrap

@@ -1,0 +1,108 @@
+// What the environment says, and what follows from it.
+#include "runtime/bootstrap/settings.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+
+#include "base/str.h"
+
+namespace thaw::bootstrap {
+namespace {
+
+using Variables = std::map<std::string, std::string>;
+
+Environment environment_of(Variables variables) {
+  Environment environment;
+  environment.get = [variables = std::move(variables)](const char* name) {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::string() : found->second;
+  };
+  return environment;
+}
+
+Settings read(Variables variables) {
+  auto settings = read_settings(environment_of(std::move(variables)));
+  EXPECT_TRUE(settings.has_value());
+  return settings ? std::move(*settings) : Settings{};
+}
+
+std::string refusal_of(Variables variables) {
+  const auto settings = read_settings(environment_of(std::move(variables)));
+  EXPECT_FALSE(settings.has_value());
+  if (settings) return "";
+  EXPECT_EQ(settings.error().code, Code::kInvalid);
+  return settings.error().message;
+}
+
+TEST(Settings, AreDefaultsWhereNothingIsSaid) {
+  const Settings settings = read({});
+  EXPECT_EQ(settings.platform, Platform::kNone);
+  EXPECT_EQ(settings.function.threads, 0u);
+  EXPECT_EQ(settings.log_level, LogLevel::kInfo);
+  EXPECT_EQ(settings.log_format, LogFormat::kText);
+  EXPECT_FALSE(settings.memory_bytes.has_value());
+}
+
+TEST(Settings, ReadWhatIsSaid) {
+  const Settings settings = read({{"AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"},
+                                  {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "3008"},
+                                  {"AWS_LAMBDA_LOG_FORMAT", "JSON"},
+                                  {"THAW_LOG", "warn"},
+                                  {"THAW_THREADS", "3"},
+                                  {"THAW_KERNELS", "avx2"},
+                                  {"THAW_VERIFY", "eager"},
+                                  {"THAW_PAGING", "read"}});
+  EXPECT_EQ(settings.platform, Platform::kLambda);
+  EXPECT_EQ(settings.runtime_api, "127.0.0.1:9001");
+  EXPECT_EQ(settings.memory_bytes, std::uint64_t{3008} << 20);
+  EXPECT_EQ(settings.log_format, LogFormat::kJson);
+  EXPECT_EQ(settings.log_level, LogLevel::kWarn);
+  EXPECT_EQ(settings.function.threads, 3u);
+  EXPECT_EQ(settings.function.kernels, "avx2");
+  EXPECT_EQ(settings.function.verify, snapshot::Verify::kEager);
+  EXPECT_EQ(settings.function.paging, snapshot::Paging::kRead);
+}
+
+TEST(Settings, RefuseValuesOfOursAndForgiveThePlatforms) {
+  for (const char* threads : {"0", "-1", "257", "many", "2x"}) {
+    EXPECT_NE(refusal_of({{"THAW_THREADS", threads}}).find("from 1 to 256"), std::string::npos);
+  }
+  EXPECT_FALSE(refusal_of({{"THAW_VERIFY", "sometimes"}}).empty());
+  EXPECT_FALSE(refusal_of({{"THAW_PAGING", "never"}}).empty());
+  EXPECT_FALSE(refusal_of({{"THAW_LOG", "loud"}}).empty());
+  for (const char* memory : {"", "x", "99999999999999999999", "4294967296"}) {
+    EXPECT_FALSE(read({{"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", memory}}).memory_bytes.has_value());
+  }
+}
+
+TEST(Settings, FindTheSnapshotByItsPathOrTheHandlersName) {
+  const std::string folder = testing::TempDir();
+  const std::string name = cat("settings_", getpid());
+  const std::string path = cat(folder, "/", name, ".thaw");
+  const auto found = [&](Variables variables) {
+    return find_snapshot(system_files(), read(std::move(variables)));
+  };
+  const Variables by_name = {{"LAMBDA_TASK_ROOT", folder}, {"_HANDLER", name}};
+  const auto missing = found(by_name);
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_EQ(missing.error().code, Code::kNotFound);
+  EXPECT_NE(missing.error().message.find(path), std::string::npos);
+  std::ofstream(path) << "x";
+  for (const std::string& handler : {name, name + ".thaw"}) {
+    const auto at = found({{"LAMBDA_TASK_ROOT", folder}, {"_HANDLER", handler}});
+    ASSERT_TRUE(at.has_value());
+    EXPECT_EQ(*at, path);
+  }
+  // A path that is given is taken as it is.
+  const auto given = found({{"THAW_SNAPSHOT", "/nowhere.thaw"}, {"_HANDLER", name}});
+  ASSERT_TRUE(given.has_value());
+  EXPECT_EQ(*given, "/nowhere.thaw");
+  EXPECT_EQ(found({}).error().code, Code::kNotFound);
+  unlink(path.c_str());
+}
+
+}  // namespace
+}  // namespace thaw::bootstrap
