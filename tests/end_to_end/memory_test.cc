@@ -99,7 +99,7 @@ class Answered {
   Megabytes at_next_;
 };
 
-TEST(Memory, InstancesShareTheModelAndOwnLittle) {
+TEST(Instances, ShareTheModelAndOwnLittle) {
   const std::string snapshot = snapshot_of(smollm2());
   const double model = static_cast<double>(system_files().stat(snapshot)->bytes) / (1 << 20);
   std::vector<std::unique_ptr<Answered>> instances;
