@@ -14,7 +14,7 @@ void secure_wipe(std::span<std::byte> bytes);
 inline constexpr std::size_t kWipedStackBytes = 512 << 10;
 
 // Wipes the stack below the caller's frame, where calls that have returned left their variables.
-// Takes kWipedStackBytes of stack.
+// Takes some kilobytes of stack and gives the rest, which must be there, back to the system.
 void wipe_stack();
 
 }  // namespace thaw

@@ -2,11 +2,14 @@
 #include "base/wipe.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 // A sanitizer's malloc, too, says that it has no memory as the system's does.
@@ -58,6 +61,29 @@ TEST(Wipe, ReachesWhatCallsLeftOnTheStack) {
     wipe_stack();
     EXPECT_EQ(marks(at, kBytes), 0u) << depth;
   }
+}
+
+// How much of the stack below the caller takes memory.
+[[gnu::noinline]] std::size_t resident_bytes_below() {
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) & ~(page - 1);
+  std::array<unsigned char, kWipedStackBytes / 4096> is_there{};
+  const std::size_t pages = kWipedStackBytes / page;
+  EXPECT_EQ(mincore(reinterpret_cast<void*>(here - pages * page), pages * page, is_there.data()),
+            0);
+  std::size_t bytes = 0;
+  for (const unsigned char each : is_there) bytes += (each & 1) != 0 ? page : 0;
+  return bytes;
+}
+
+TEST(Wipe, LeavesAThreadWithHardlyAnyStack) {
+  std::thread([] {
+    EXPECT_NE(leave_marks(300), 0u);
+    EXPECT_GT(resident_bytes_below(), 250u << 10);
+    wipe_stack();
+    EXPECT_LT(resident_bytes_below(), 100u << 10);
+    EXPECT_NE(leave_marks(300), 0u);  // and can use it again
+  }).join();
 }
 
 // The allocator's own links lie in the first bytes of a free block.
