@@ -29,14 +29,23 @@ Result<std::unique_ptr<handler::Function>> open_function(const Settings& setting
   return std::move(function);
 }
 
+web::RunOptions web_options(const Settings& settings) {
+  web::RunOptions options;
+  options.service.server = web::server_options("0.0.0.0", settings.web.port);
+  if (settings.web.drain_time_max) options.service.drain_time_max = *settings.web.drain_time_max;
+  if (settings.web.concurrency != 0) options.shared.active_max = settings.web.concurrency;
+  return options;
+}
+
 int run(const Settings& settings, const Environment& environment) {
   switch (settings.platform) {
     case Platform::kLambda: return run_lambda(settings, environment);
+    case Platform::kWeb: return run_web(settings);
     case Platform::kNone: break;
   }
   std::fprintf(stderr,
-               "bootstrap: AWS_LAMBDA_RUNTIME_API is not set: this is no Lambda environment; "
-               "try `thaw emulate SNAPSHOT`, which makes one\n");
+               "bootstrap: neither AWS_LAMBDA_RUNTIME_API nor PORT is set: no platform that this "
+               "program knows; try 'PORT=8080 bootstrap', or 'thaw emulate SNAPSHOT'\n");
   return kWrongUsage;
 }
 

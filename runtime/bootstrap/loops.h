@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "handler/function.h"
 #include "runtime/bootstrap/settings.h"
+#include "runtime/web/run.h"
 
 namespace thaw::bootstrap {
 
@@ -17,6 +18,10 @@ inline constexpr int kWrongUsage = 2;
 int run(const Settings& settings, const Environment& environment);
 
 int run_lambda(const Settings& settings, const Environment& environment);
+int run_web(const Settings& settings);
+
+// What every loop on a port is told.
+web::RunOptions web_options(const Settings& settings);
 
 // The snapshot that the settings name, opened; says before the first token what would else show as
 // slowness, or as an end without a word.

@@ -20,7 +20,60 @@ std::optional<Number> number_in(const std::string& text) {
 
 Platform platform_of(const Settings& settings) {
   if (!settings.runtime_api.empty()) return Platform::kLambda;
+  if (settings.web.port != 0) return Platform::kWeb;
   return Platform::kNone;
+}
+
+constexpr unsigned kConcurrencyMax = 1000;  // Cloud Run's most
+constexpr double kSecondsMax = 24 * 3600;   // FC's longest invocation
+
+// The port in of-watchdog's "http://127.0.0.1:8082"; empty where there is none.
+std::string port_of_url(const std::string& url) {
+  const std::size_t colon = url.rfind(':');
+  if (colon == std::string::npos || url.compare(colon, 3, "://") == 0) return "";
+  return url.substr(colon + 1, url.find('/', colon) - colon - 1);
+}
+
+Result<Done> read_port(const Environment& environment, WebSettings& web) {
+  for (const char* name :
+       {"FUNCTIONS_CUSTOMHANDLER_PORT", "PORT", "http_upstream_url", "upstream_url"}) {
+    const std::string value = environment.get(name);
+    const bool is_url = std::string_view(name).ends_with("url");
+    const std::string text = is_url ? port_of_url(value) : value;
+    if (text.empty()) continue;
+    web.port = number_in<std::uint16_t>(text).value_or(0);
+    web.azure = std::string_view(name) == "FUNCTIONS_CUSTOMHANDLER_PORT";
+    if (web.port != 0) return Done{};
+    return fail(Code::kInvalid, cat(name, " '", value, "': wanted a port from 1 to 65535"));
+  }
+  return Done{};
+}
+
+Result<std::optional<std::chrono::milliseconds>> read_seconds(const Environment& environment,
+                                                              const char* name) {
+  const std::string text = environment.get(name);
+  if (text.empty()) return std::optional<std::chrono::milliseconds>();
+  const double seconds = number_in<double>(text).value_or(0);
+  if (!(seconds > 0 && seconds <= kSecondsMax)) {
+    return fail(Code::kInvalid, cat(name, " '", text, "': wanted seconds, up to ", kSecondsMax));
+  }
+  return std::optional(std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000)));
+}
+
+Result<Done> read_web(const Environment& environment, WebSettings& web) {
+  THAW_TRY_DO(read_port(environment, web));
+  THAW_TRY(request, read_seconds(environment, "THAW_TIMEOUT"));
+  web.request_time_max = request;
+  THAW_TRY(drain, read_seconds(environment, "THAW_DRAIN"));
+  web.drain_time_max = drain;
+  if (const std::string text = environment.get("THAW_CONCURRENCY"); !text.empty()) {
+    web.concurrency = number_in<unsigned>(text).value_or(0);
+    if (web.concurrency == 0 || web.concurrency > kConcurrencyMax) {
+      return fail(Code::kInvalid, cat("THAW_CONCURRENCY '", text, "': wanted a number from 1 to ",
+                                      kConcurrencyMax));
+    }
+  }
+  return Done{};
 }
 
 Result<Done> read_function(const Environment& environment, handler::FunctionOptions& function) {
@@ -53,6 +106,7 @@ Result<Settings> read_settings(const Environment& environment) {
   settings.task_root = environment.get("LAMBDA_TASK_ROOT");
   settings.handler_name = environment.get("_HANDLER");
   THAW_TRY_DO(read_function(environment, settings.function));
+  THAW_TRY_DO(read_web(environment, settings.web));
   // A platform's own variables are not ours to refuse.
   const auto megabytes =
       number_in<std::uint64_t>(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"));

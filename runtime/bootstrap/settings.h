@@ -2,6 +2,7 @@
 // through an Environment, so that only main touches the process's own.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -23,6 +24,16 @@ struct Environment {
 enum class Platform : std::uint8_t {
   kNone,    // nothing says where this is
   kLambda,  // AWS_LAMBDA_RUNTIME_API
+  kWeb,     // a port is named: Knative, Cloud Run, Azure, OpenFaaS, any
+};
+
+// What loops that listen on a port are told.
+struct WebSettings {
+  std::uint16_t port = 0;
+  bool azure = false;             // the port is a custom handler's
+  std::uint32_t concurrency = 0;  // THAW_CONCURRENCY; 0: SharedOptions' own
+  std::optional<std::chrono::milliseconds> request_time_max;  // THAW_TIMEOUT, seconds
+  std::optional<std::chrono::milliseconds> drain_time_max;    // THAW_DRAIN, seconds
 };
 
 struct Settings {
@@ -32,12 +43,14 @@ struct Settings {
   std::string task_root;
   std::string handler_name;
   std::optional<std::uint64_t> memory_bytes;  // AWS_LAMBDA_FUNCTION_MEMORY_SIZE
+  WebSettings web;
   handler::FunctionOptions function;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
 };
 
-// Errors: kInvalid: a variable of ours with a value that it cannot have.
+// The port is FUNCTIONS_CUSTOMHANDLER_PORT, else PORT, else that of of-watchdog's upstream URL.
+// Errors: kInvalid: a variable of ours, or a port, with a value that it cannot have.
 Result<Settings> read_settings(const Environment& environment);
 
 // THAW_SNAPSHOT, else _HANDLER under LAMBDA_TASK_ROOT, with or without ".thaw". Errors: kNotFound.

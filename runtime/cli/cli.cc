@@ -23,6 +23,7 @@ class Parser {
     add_run();
     add_tokenize();
     add_score();
+    add_serve();
     add_emulate();
     add_bench();
     add_doctor();
@@ -145,6 +146,20 @@ class Parser {
     sub->add_flag("--json", score_.json, "one JSON document on stdout");
   }
 
+  void add_serve() {
+    CLI::App* sub = command("serve", "Serve a snapshot over HTTP", serve_, serve);
+    sub->add_option("snapshot", serve_.path)->required();
+    sub->add_option("--host", serve_.host, "a numeric address; 0.0.0.0: every one of this machine")
+        ->capture_default_str();
+    sub->add_option("--port", serve_.port, "0: any free one")
+        ->capture_default_str()
+        ->check(CLI::Range(0, 65535));
+    sub->add_option("--threads", serve_.threads);
+    sub->add_option("--concurrency", serve_.concurrency, "answers generated together")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1000));
+  }
+
   void add_emulate() {
     CLI::App* sub = command("emulate", "Play the platform on this machine", emulate_, emulate);
     sub->add_option("source", emulate_.path, "a snapshot, or a directory of them")->required();
@@ -189,6 +204,7 @@ class Parser {
   RunArguments run_;
   TokenizeArguments tokenize_;
   ScoreArguments score_;
+  ServeArguments serve_;
   EmulateArguments emulate_;
   BenchArguments bench_;
   DoctorArguments doctor_;

@@ -102,6 +102,15 @@ struct DoctorArguments {
 };
 Result<Done> doctor(const DoctorArguments& arguments, const Context& context);
 
+struct ServeArguments {
+  std::string path;
+  std::string host = "127.0.0.1";
+  unsigned port = 8080;
+  unsigned threads = 0;
+  unsigned concurrency = 8;
+};
+Result<Done> serve(const ServeArguments& arguments, const Context& context);
+
 struct EmulateArguments {
   std::string path;  // a snapshot, or a directory of them
   unsigned port = 9000;

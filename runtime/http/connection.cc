@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/str.h"
+#include "base/wipe.h"
 #include "runtime/http/framing.h"
 
 namespace thaw::http {
@@ -27,7 +28,7 @@ class Connection;
 
 class ServerRequest final : public Request {
  public:
-  explicit ServerRequest(Connection& connection) : connection_(connection) {}
+  explicit ServerRequest(Connection& connection);
 
   std::string_view method() const override;
   std::string_view target() const override;
@@ -35,6 +36,7 @@ class ServerRequest final : public Request {
   std::string_view peer() const override;
   std::optional<std::uint64_t> content_length() const override;
   void set_body_limits(std::size_t bytes_max, milliseconds silence_max) override;
+  void limit_body(std::size_t bytes_max) override { bytes_max_ = bytes_max; }
   Result<std::size_t> read_some(std::span<char> to) override;
   const Fields& trailers() const override;
 
@@ -48,8 +50,10 @@ class ServerRequest final : public Request {
   Error failed(Error error);
 
   Connection& connection_;
-  std::size_t bytes_max_ = 0;
-  milliseconds silence_max_{0};
+  std::size_t bytes_max_;
+  milliseconds silence_max_;
+  bool may_drip_ = false;  // for as long as it likes
+  Deadline arrived_;       // by then
   std::size_t bytes_ = 0;  // of the body so far
   std::string pending_;    // read but not yet taken
   std::size_t taken_ = 0;  // of pending_
@@ -117,6 +121,11 @@ class Connection {
 std::string_view ServerRequest::method() const { return connection_.reader_.head().method; }
 std::string_view ServerRequest::target() const { return connection_.reader_.head().target; }
 const Fields& ServerRequest::headers() const { return connection_.reader_.head().fields; }
+ServerRequest::ServerRequest(Connection& connection)
+    : connection_(connection),
+      bytes_max_(connection.shared_.options.body_bytes_max),
+      silence_max_(connection.shared_.options.read_time_max) {}
+
 std::string_view ServerRequest::peer() const { return connection_.peer_; }
 const Fields& ServerRequest::trailers() const { return connection_.reader_.trailers(); }
 
@@ -128,6 +137,7 @@ std::optional<std::uint64_t> ServerRequest::content_length() const {
 void ServerRequest::set_body_limits(std::size_t bytes_max, milliseconds silence_max) {
   bytes_max_ = bytes_max;
   silence_max_ = silence_max;
+  may_drip_ = true;
 }
 
 Error ServerRequest::failed(Error error) {
@@ -146,6 +156,7 @@ Error ServerRequest::failed(Error error) {
 Result<Done> ServerRequest::fill() {
   MessageReader& reader = connection_.reader_;
   Shared& shared = connection_.shared_;
+  if (!arrived_ && !may_drip_) arrived_ = in(shared.options.body_time_max);
   for (;;) {
     pending_ = std::exchange(reader.body(), {});
     taken_ = 0;
@@ -162,7 +173,9 @@ Result<Done> ServerRequest::fill() {
                                                 shared.options.write_time_max, shared.cut.fd()));
     }
     std::array<char, kReadBytes> part;
-    THAW_TRY(got, connection_.socket_.read_some(part, in(silence_max_), shared.cut.fd()));
+    const Deadline silent = in(silence_max_);
+    THAW_TRY(got, connection_.socket_.read_some(
+                      part, arrived_ ? std::min(silent, arrived_) : silent, shared.cut.fd()));
     if (got == 0) return fail(Code::kIo, "read a request: the client closed before its end");
     Result<Done> fed = reader.feed({part.data(), got});
     // Trailers that are too large are as bad as any other.
@@ -204,7 +217,8 @@ Result<std::string> ServerResponse::head(int status, const Fields& headers,
   THAW_TRY_DO(check_fields(headers));
   Connection& c = connection_;
   // A body that the handler did not want must not be taken for the next request.
-  if (!c.drain_now() || c.shared_.is_stopping) c.keeps_ = false;
+  const bool is_last = c.shared_.is_stopping || c.shared_.is_draining;
+  if (!c.drain_now() || is_last) c.keeps_ = false;
   const bool is_new = c.reader_.head().version >= 11;
   std::string head = cat("HTTP/1.1 ", status, " ", reason_of(status), "\r\n");
   append_fields(head, headers);
@@ -352,7 +366,6 @@ int Connection::check_head() const {
 bool Connection::handle() {
   keeps_ = reader_.keeps_alive();
   ServerRequest request(*this);
-  request.set_body_limits(shared_.options.body_bytes_max, shared_.options.read_time_max);
   if (reader_.head().fields.has("Expect") && reader_.head().version >= 11) {
     request.expect_continue();
   }
@@ -386,7 +399,9 @@ void Connection::serve() {
     }
     if (!*read) return;
     if (const int status = check_head(); status != 0) return refuse(status);
-    if (!handle()) return;
+    const bool goes_on = handle();
+    wipe_stack();  // of what was asked and answered
+    if (!goes_on) return;
   }
 }
 

@@ -17,6 +17,7 @@ struct Shared {
   Event stopping;  // ends waits for further requests
   Event cut;       // ends everything
   std::atomic<bool> is_stopping{false};
+  std::atomic<bool> is_draining{false};  // connections end with their next answer
 };
 
 // Serves `socket` until either side closes it. Blocks.

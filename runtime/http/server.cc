@@ -158,6 +158,8 @@ std::string Server::authority() const {
   return is_v6 ? cat("[", host, "]:", state_->port) : cat(host, ":", state_->port);
 }
 
+void Server::close_after_answers() { state_->shared.is_draining = true; }
+
 void Server::stop(std::chrono::milliseconds grace) {
   State& s = *state_;
   const std::lock_guard stopping(s.stop_mutex);

@@ -23,8 +23,11 @@ struct ServerOptions {
   std::size_t connections_max = 256;  // one more is answered 503 and closed; each costs a thread
   std::size_t head_bytes_max = kHeadBytesMax;  // 431 beyond
   std::size_t body_bytes_max = kBodyBytesMax;  // 413 beyond; Request::set_body_limits changes it
-  std::chrono::milliseconds idle_time_max{75'000};   // a kept-alive connection without a request
-  std::chrono::milliseconds read_time_max{30'000};   // between the bytes of a request
+  std::chrono::milliseconds idle_time_max{75'000};  // a kept-alive connection without a request
+  // A whole head, however its bytes drip, and the silence between two parts of a body.
+  std::chrono::milliseconds read_time_max{30'000};
+  // A whole body, however its bytes drip; Request::set_body_limits lifts it.
+  std::chrono::milliseconds body_time_max{300'000};
   std::chrono::milliseconds write_time_max{60'000};  // a reader that takes nothing
 };
 
@@ -47,10 +50,13 @@ class Request {
   // silent for long, and long in all).
   virtual void set_body_limits(std::size_t bytes_max, std::chrono::milliseconds silence_max) = 0;
 
+  // Another limit than the server's for this body, and nothing else changed.
+  virtual void limit_body(std::size_t bytes_max) = 0;
+
   // Waits for more of the body and moves up to to.size() bytes of it; 0: it ended, and trailers()
   // is complete. Precondition: to is not empty. Answers "Expect: 100-continue" first.
   // Errors: kLimit     larger than the limit
-  //         kDeadline  silent for too long
+  //         kDeadline  silent for too long, or too long on its way
   //         kCorrupt   not HTTP
   //         kIo        the client closed before the end
   //         kCancelled the server stops
@@ -108,6 +114,9 @@ class Server {
 
   std::uint16_t port() const;     // the one bound
   std::string authority() const;  // "127.0.0.1:9001", as a Client takes it
+
+  // From now on a connection ends with the answer on it, so that clients go elsewhere.
+  void close_after_answers();
 
   // Takes no more connections, ends idle ones, makes cancelled() true, and waits for the handlers
   // in progress, whose reads and writes still work until `grace` is over and are cut after it. Not

@@ -78,6 +78,42 @@ TEST(Settings, RefuseValuesOfOursAndForgiveThePlatforms) {
   }
 }
 
+TEST(Settings, FindThePortWhereThePlatformSaysIt) {
+  const Settings plain = read({{"PORT", "8080"}});
+  EXPECT_EQ(plain.platform, Platform::kWeb);
+  EXPECT_EQ(plain.web.port, 8080);
+  EXPECT_FALSE(plain.web.azure);
+  const Settings azure = read({{"PORT", "80"}, {"FUNCTIONS_CUSTOMHANDLER_PORT", "7071"}});
+  EXPECT_EQ(azure.web.port, 7071);
+  EXPECT_TRUE(azure.web.azure);
+  EXPECT_EQ(read({{"http_upstream_url", "http://127.0.0.1:8082"}}).web.port, 8082);
+  EXPECT_EQ(read({{"upstream_url", "http://127.0.0.1:5000/"}}).web.port, 5000);
+  EXPECT_EQ(read({{"upstream_url", "http://localhost"}}).platform, Platform::kNone);
+  // Lambda has a PORT at times, too: an image made for both.
+  EXPECT_EQ(read({{"PORT", "8080"}, {"AWS_LAMBDA_RUNTIME_API", "h:1"}}).platform,
+            Platform::kLambda);
+  for (const char* port : {"0", "65536", "http", "-1", "80x"}) {
+    EXPECT_NE(refusal_of({{"PORT", port}}).find("PORT"), std::string::npos) << port;
+  }
+}
+
+TEST(Settings, BoundLoopsOnAPort) {
+  using std::chrono::milliseconds;
+  const Settings settings = read(
+      {{"PORT", "1"}, {"THAW_CONCURRENCY", "4"}, {"THAW_TIMEOUT", "60"}, {"THAW_DRAIN", "2.5"}});
+  EXPECT_EQ(settings.web.concurrency, 4u);
+  EXPECT_EQ(settings.web.request_time_max, milliseconds(60'000));
+  EXPECT_EQ(settings.web.drain_time_max, milliseconds(2500));
+  EXPECT_FALSE(read({}).web.request_time_max.has_value());
+  for (const char* bad : {"0", "-1", "1e9", "nan", "soon", "5s"}) {
+    EXPECT_FALSE(refusal_of({{"THAW_TIMEOUT", bad}}).empty()) << bad;
+    EXPECT_FALSE(refusal_of({{"THAW_DRAIN", bad}}).empty()) << bad;
+  }
+  for (const char* bad : {"0", "1001", "x"}) {
+    EXPECT_FALSE(refusal_of({{"THAW_CONCURRENCY", bad}}).empty()) << bad;
+  }
+}
+
 TEST(Settings, FindTheSnapshotByItsPathOrTheHandlersName) {
   const std::string folder = testing::TempDir();
   const std::string name = cat("settings_", getpid());

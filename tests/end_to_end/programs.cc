@@ -12,9 +12,11 @@
 #include <fstream>
 #include <map>
 #include <thread>
+#include <utility>
 
 #include "base/file.h"
 #include "base/str.h"
+#include "runtime/http/socket.h"
 
 extern char** environ;
 
@@ -34,13 +36,14 @@ std::string contents(const std::string& path) {
   return text ? *text : "";
 }
 
-pid_t start(const std::vector<std::string>& words, const std::vector<std::string>& environment,
-            const std::string& out, const std::string& err) {
+pid_t start(const char* program, const std::vector<std::string>& words,
+            const std::vector<std::string>& environment, const std::string& out,
+            const std::string& err) {
   std::vector<std::string> variables = environment;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     variables.emplace_back(*variable);
   }
-  std::vector<char*> argv = {const_cast<char*>(THAW_PROGRAM)};
+  std::vector<char*> argv = {const_cast<char*>(program)};
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   std::vector<char*> envp;
@@ -53,8 +56,15 @@ pid_t start(const std::vector<std::string>& words, const std::vector<std::string
   dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
   dup2(open(out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDOUT_FILENO);
   dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
-  execve(THAW_PROGRAM, argv.data(), envp.data());
+  execve(program, argv.data(), envp.data());
   _exit(127);
+}
+
+// One that nobody listens on, as far as can be known.
+std::uint16_t free_port() {
+  std::uint16_t port = 0;
+  EXPECT_TRUE(http::listen_on("127.0.0.1", port).has_value());
+  return port;
 }
 
 }  // namespace
@@ -63,7 +73,7 @@ Finished run_thaw(const std::vector<std::string>& words,
                   const std::vector<std::string>& environment) {
   const std::string out = temporary("out");
   const std::string err = temporary("err");
-  const pid_t child = start(words, environment, out, err);
+  const pid_t child = start(THAW_PROGRAM, words, environment, out, err);
   int status = 0;
   waitpid(child, &status, 0);
   Finished finished{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents(out),
@@ -112,7 +122,7 @@ Emulated::Emulated(const std::string& snapshot, std::vector<std::string> more) {
   words.insert(words.end(), {"--bootstrap", THAW_BOOTSTRAP});
 #endif
   words.insert(words.end(), more.begin(), more.end());
-  process_ = start(words, {}, temporary("emulator-out"), log_path_);
+  process_ = start(THAW_PROGRAM, words, {}, temporary("emulator-out"), log_path_);
   constexpr std::string_view kMark = " on http://";
   for (int tries = 0; tries < 400 && authority_.empty(); ++tries) {
     const std::string text = log();
@@ -186,5 +196,46 @@ http::Response Emulated::url(const std::string& method, const std::string& targe
   response->body = whole;
   return *response;
 }
+
+Served::Served(Program program, const std::string& snapshot, std::vector<std::string> environment) {
+  static int count = 0;
+  log_path_ = temporary(cat("served-log-", ++count));
+  const std::string port = cat(free_port());
+  authority_ = "127.0.0.1:" + port;
+  const std::string out = log_path_ + "-out";
+  if (program == Program::kThaw) {
+    process_ =
+        start(THAW_PROGRAM, {"serve", snapshot, "--port", port}, environment, out, log_path_);
+  } else {
+    environment.push_back("PORT=" + port);
+    environment.push_back("THAW_SNAPSHOT=" + snapshot);
+    process_ = start(THAW_BOOTSTRAP, {}, environment, out, log_path_);
+  }
+  bool is_ready = false;
+  for (int tries = 0; tries < 400 && !is_ready; ++tries) {
+    auto client = http::Client::create(authority_);
+    http::Call call;
+    call.target = "/readyz";
+    const auto answer = (*client)->request(call);
+    is_ready = answer && answer->status == 200;
+    if (!is_ready) std::this_thread::sleep_for(25ms);
+  }
+  EXPECT_TRUE(is_ready) << log();
+}
+
+Served::~Served() {
+  if (process_ > 0) (void)stop();
+  unlink(log_path_.c_str());
+  unlink((log_path_ + "-out").c_str());
+}
+
+int Served::stop(int signal) {
+  int status = 0;
+  kill(process_, signal);
+  waitpid(std::exchange(process_, -1), &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string Served::log() const { return contents(log_path_); }
 
 }  // namespace thaw::end_to_end

@@ -1,6 +1,7 @@
 // The real programs, run as a person runs them.
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <string>
@@ -51,6 +52,26 @@ class Emulated {
 
  private:
   std::string log_path_, authority_, name_;
+  pid_t process_ = -1;
+};
+
+// One of the two programs behind a port, from its first 200 on /readyz until destroyed.
+class Served {
+ public:
+  enum class Program : unsigned char { kThaw, kBootstrap };
+  Served(Program program, const std::string& snapshot, std::vector<std::string> environment = {});
+  ~Served();
+  Served(const Served&) = delete;
+  Served& operator=(const Served&) = delete;
+
+  const std::string& authority() const { return authority_; }
+  pid_t process() const { return process_; }
+  std::string log() const;
+  // Signals it and gives its exit code; 128 and more: it was killed.
+  int stop(int signal = SIGTERM);
+
+ private:
+  std::string log_path_, authority_;
   pid_t process_ = -1;
 };
 

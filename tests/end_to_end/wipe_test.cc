@@ -181,5 +181,34 @@ TEST_F(Memory, KeepsNothingOfAnEventThatIsRefused) {
   }
 }
 
+// Many threads answer, and a connection that is kept alive has buffers of its own.
+TEST(MemoryBehindAPort, KeepsNothingOfAChatOnAConnectionThatLivesOn) {
+  for (const auto program : {Served::Program::kThaw, Served::Program::kBootstrap}) {
+    Served served(program, snapshot_of(tiny_model()));
+    auto client = http::Client::create(served.authority());
+    ASSERT_TRUE(client.has_value());
+    for (const bool stream : {false, true}) {
+      const std::string secret = make_secret();
+      const json request = {{"messages", {{{"role", "user"}, {"content", "\u00e9" + secret}}}},
+                            {"max_tokens", 24},
+                            {"stream", stream}};
+      const std::string body = request.dump(-1, ' ', true);
+      http::Call call;
+      call.method = "POST";
+      call.target = "/v1/chat/completions";
+      call.body = body;
+      const auto answer = (*client)->request(call);
+      ASSERT_TRUE(answer.has_value());
+      ASSERT_EQ(answer->status, 200) << answer->body;
+      EXPECT_TRUE((*client)->connected());
+      EXPECT_EQ(occurrences_left(served.process(), secret), 0u) << stream;
+      const char* answered =
+          stream ? "\"delta\":{\"content\":\"" : "\"role\":\"assistant\",\"content\":\"";
+      ASSERT_NE(answer->body.find(answered), std::string::npos) << answer->body;
+      EXPECT_EQ(occurrences_left(served.process(), answered), 0u) << stream;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace thaw::end_to_end

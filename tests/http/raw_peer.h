@@ -21,6 +21,7 @@ class RawPeer {
   std::string hear_until(std::string_view end);
   std::string hear_all();  // until the other side closes
   bool closed();           // within a second
+  void finish_saying() { socket_.shut_down_sending(); }  // half-closes
   void close() { socket_.close(); }
 
  private:
