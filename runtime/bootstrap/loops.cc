@@ -40,11 +40,13 @@ web::RunOptions web_options(const Settings& settings) {
 int run(const Settings& settings, const Environment& environment) {
   switch (settings.platform) {
     case Platform::kLambda: return run_lambda(settings, environment);
+    case Platform::kFc: return run_fc(settings);
     case Platform::kWeb: return run_web(settings);
     case Platform::kNone: break;
   }
   std::fprintf(stderr,
-               "bootstrap: neither AWS_LAMBDA_RUNTIME_API nor PORT is set: no platform that this "
+               "bootstrap: neither AWS_LAMBDA_RUNTIME_API, FC_FUNCTION_NAME nor PORT is set: no "
+               "platform this "
                "program knows; try 'PORT=8080 bootstrap', or 'thaw emulate SNAPSHOT'\n");
   return kWrongUsage;
 }

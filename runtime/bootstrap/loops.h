@@ -18,6 +18,7 @@ inline constexpr int kWrongUsage = 2;
 int run(const Settings& settings, const Environment& environment);
 
 int run_lambda(const Settings& settings, const Environment& environment);
+int run_fc(const Settings& settings);
 int run_web(const Settings& settings);
 
 // What every loop on a port is told.

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "base/thread_pool.h"
+#include "runtime/fc/contract.h"
 
 namespace thaw::bootstrap {
 namespace {
@@ -18,8 +19,11 @@ std::optional<Number> number_in(const std::string& text) {
   return number;
 }
 
-Platform platform_of(const Settings& settings) {
+Platform platform_of(const Settings& settings, const Environment& environment) {
   if (!settings.runtime_api.empty()) return Platform::kLambda;
+  for (const char* name : {"FC_FUNCTION_NAME", "FC_CUSTOM_LISTEN_PORT", "FC_SERVER_PORT"}) {
+    if (!environment.get(name).empty()) return Platform::kFc;
+  }
   if (settings.web.port != 0) return Platform::kWeb;
   return Platform::kNone;
 }
@@ -36,7 +40,8 @@ std::string port_of_url(const std::string& url) {
 
 Result<Done> read_port(const Environment& environment, WebSettings& web) {
   for (const char* name :
-       {"FUNCTIONS_CUSTOMHANDLER_PORT", "PORT", "http_upstream_url", "upstream_url"}) {
+       {"FC_CUSTOM_LISTEN_PORT", "FC_SERVER_PORT", "FUNCTIONS_CUSTOMHANDLER_PORT", "PORT",
+        "http_upstream_url", "upstream_url"}) {
     const std::string value = environment.get(name);
     const bool is_url = std::string_view(name).ends_with("url");
     const std::string text = is_url ? port_of_url(value) : value;
@@ -97,6 +102,36 @@ Result<Done> read_function(const Environment& environment, handler::FunctionOpti
   return Done{};
 }
 
+std::optional<std::uint64_t> bytes_of_megabytes(const std::string& text) {
+  const auto megabytes = number_in<std::uint64_t>(text);
+  if (!megabytes || *megabytes >= (std::uint64_t{1} << 32)) return std::nullopt;
+  return *megabytes << 20;
+}
+
+void read_fc(const Environment& environment, Settings& settings) {
+  if (settings.web.port == 0) settings.web.port = fc::kPort;
+  settings.memory_bytes = bytes_of_megabytes(environment.get("FC_FUNCTION_MEMORY_SIZE"));
+  settings.task_root = environment.get("FC_FUNC_CODE_PATH");
+  if (settings.task_root.empty()) settings.task_root = "/code";
+  while (settings.task_root.size() > 1 && settings.task_root.ends_with('/')) {
+    settings.task_root.pop_back();
+  }
+  settings.handler_name = environment.get("FC_FUNCTION_HANDLER");
+}
+
+// The path of the only snapshot in a folder; empty where there is none, or more than one.
+std::string only_snapshot_in(Files& files, const std::string& folder) {
+  const auto entries = files.list(folder);
+  std::string found;
+  if (!entries) return found;
+  for (const DirectoryEntry& entry : *entries) {
+    if (entry.is_directory || !entry.name.ends_with(".thaw")) continue;
+    if (!found.empty()) return "";
+    found = cat(folder, "/", entry.name);
+  }
+  return found;
+}
+
 }  // namespace
 
 Result<Settings> read_settings(const Environment& environment) {
@@ -108,32 +143,34 @@ Result<Settings> read_settings(const Environment& environment) {
   THAW_TRY_DO(read_function(environment, settings.function));
   THAW_TRY_DO(read_web(environment, settings.web));
   // A platform's own variables are not ours to refuse.
-  const auto megabytes =
-      number_in<std::uint64_t>(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"));
-  if (megabytes && *megabytes < (std::uint64_t{1} << 32)) settings.memory_bytes = *megabytes << 20;
+  settings.memory_bytes = bytes_of_megabytes(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"));
   if (const std::string level = environment.get("THAW_LOG"); !level.empty()) {
     THAW_TRY(parsed, parse_log_level(level));
     settings.log_level = parsed;
   }
   if (environment.get("AWS_LAMBDA_LOG_FORMAT") == "JSON") settings.log_format = LogFormat::kJson;
-  settings.platform = platform_of(settings);
+  settings.platform = platform_of(settings, environment);
+  if (settings.platform == Platform::kFc) read_fc(environment, settings);
   return settings;
 }
 
 Result<std::string> find_snapshot(Files& files, const Settings& settings) {
   if (!settings.snapshot.empty()) return settings.snapshot;
-  if (settings.handler_name.empty()) {
+  const std::string& root = settings.task_root;
+  const bool is_fc = settings.platform == Platform::kFc;
+  const std::string only = is_fc ? only_snapshot_in(files, root) : "";
+  if (settings.handler_name.empty() && only.empty()) {
     return fail(Code::kNotFound,
                 "find the snapshot: neither THAW_SNAPSHOT nor _HANDLER is set; set one of them to "
                 "a snapshot's name");
   }
-  const std::string& root = settings.task_root;
   const std::string plain =
       root.empty() ? settings.handler_name : cat(root, "/", settings.handler_name);
   for (const std::string& path : {plain, plain + ".thaw"}) {
     const auto found = files.stat(path);
     if (found && !found->is_directory) return path;
   }
+  if (!only.empty()) return only;
   return fail(Code::kNotFound, cat("find the snapshot: neither '", plain, "' nor '", plain,
                                    ".thaw' is there; set _HANDLER or THAW_SNAPSHOT to one"));
 }

@@ -24,6 +24,7 @@ struct Environment {
 enum class Platform : std::uint8_t {
   kNone,    // nothing says where this is
   kLambda,  // AWS_LAMBDA_RUNTIME_API
+  kFc,      // FC_FUNCTION_NAME, FC_CUSTOM_LISTEN_PORT or FC_SERVER_PORT
   kWeb,     // a port is named: Knative, Cloud Run, Azure, OpenFaaS, any
 };
 
@@ -49,11 +50,14 @@ struct Settings {
   LogFormat log_format = LogFormat::kText;
 };
 
-// The port is FUNCTIONS_CUSTOMHANDLER_PORT, else PORT, else that of of-watchdog's upstream URL.
-// Errors: kInvalid: a variable of ours, or a port, with a value that it cannot have.
+// The port is Function Compute's, else FUNCTIONS_CUSTOMHANDLER_PORT, else PORT, else that of
+// of-watchdog's upstream URL. Errors: kInvalid: a variable of ours, or a port, with a value that it
+// cannot have.
 Result<Settings> read_settings(const Environment& environment);
 
-// THAW_SNAPSHOT, else _HANDLER under LAMBDA_TASK_ROOT, with or without ".thaw". Errors: kNotFound.
+// THAW_SNAPSHOT, else _HANDLER under LAMBDA_TASK_ROOT (FC_FUNCTION_HANDLER under
+// FC_FUNC_CODE_PATH), with or without ".thaw"; on Function Compute, where a custom runtime's
+// handler has no meaning of its own, else the only snapshot in that folder. Errors: kNotFound.
 Result<std::string> find_snapshot(Files& files, const Settings& settings);
 
 }  // namespace thaw::bootstrap

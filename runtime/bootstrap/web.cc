@@ -11,7 +11,7 @@ namespace thaw::bootstrap {
 int run_web(const Settings& settings) {
   web::RunParts parts;
   parts.open = [&] { return open_function(settings); };
-  parts.answer = [&](handler::Handler& handler, const handler::Function& function) {
+  parts.answer = [&](handler::Handler& handler, const handler::Function& function, web::Service&) {
     return web::plain_answer(handler, function.manifest(), system_clock(),
                              {settings.web.request_time_max, settings.web.azure});
   };

@@ -30,7 +30,7 @@ Result<Done> serve(const ServeArguments& arguments, const Context& context) {
   run.shared.active_max = arguments.concurrency;
   web::RunParts parts;
   parts.open = [&] { return handler::Function::open(context.files, arguments.path, options); };
-  parts.answer = [&](handler::Handler& handler, const handler::Function& function) {
+  parts.answer = [&](handler::Handler& handler, const handler::Function& function, web::Service&) {
     return web::plain_answer(handler, function.manifest(), context.clock, {});
   };
   parts.ready = [&](const web::Service& service, const handler::Function& function) {

@@ -18,12 +18,18 @@ Result<Done> run(const RunOptions& options, const RunParts& parts) {
   std::signal(SIGPIPE, SIG_IGN);  // a peer that closes is an error of the write
 
   THAW_TRY(service, Service::start(options.service));
-  THAW_TRY(function, parts.open());
+  Result<std::unique_ptr<handler::Function>> opened = parts.open();
+  if (!opened) {
+    if (parts.failure) service->open(parts.failure(opened.error()), nullptr);
+    service->drain();
+    return std::move(opened.error());
+  }
+  const std::unique_ptr<handler::Function>& function = *opened;
   THAW_TRY(shared, function->share(options.shared));
   handler::HandlerOptions with;
   with.gate = service.get();
   handler::Handler handler(function->generator(), function->manifest(), system_clock(), with);
-  service->open(parts.answer(handler, *function), shared);
+  service->open(parts.answer(handler, *function, *service), shared);
   if (parts.ready) parts.ready(*service, *function);
   int signal = 0;
   sigwait(&ending, &signal);

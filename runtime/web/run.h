@@ -21,7 +21,9 @@ struct RunOptions {
 struct RunParts {
   std::function<Result<std::unique_ptr<handler::Function>>()> open;
   // What answers requests, made when the function is open.
-  std::function<Answer(handler::Handler&, const handler::Function&)> answer;
+  std::function<Answer(handler::Handler&, const handler::Function&, Service&)> answer;
+  // What answers those that waited for a function that cannot be opened; empty: 503.
+  std::function<Answer(const Error&)> failure;
   // Told once requests are taken; may be empty.
   std::function<void(const Service&, const handler::Function&)> ready;
 };

@@ -60,15 +60,16 @@ void Service::open(Answer answer, const handler::Gate* load) {
   changed_.notify_all();
 }
 
+bool Service::finish(std::uint32_t besides) {
+  std::unique_lock lock(mutex_);
+  state_ = State::kDraining;
+  changed_.notify_all();
+  server_->close_after_answers();
+  return changed_.wait_for(lock, options_.drain_time_max, [&] { return in_flight_ <= besides; });
+}
+
 bool Service::drain() {
-  bool finished = false;
-  {
-    std::unique_lock lock(mutex_);
-    state_ = State::kDraining;
-    changed_.notify_all();
-    server_->close_after_answers();
-    finished = changed_.wait_for(lock, options_.drain_time_max, [&] { return in_flight_ == 0; });
-  }
+  const bool finished = finish(0);
   // Those that are left see that nobody waits for them, and end within a token.
   server_->stop(kCutTime);
   return finished;

@@ -44,8 +44,10 @@ class Service final : public handler::Gate {
   // outlive the service. Once.
   void open(Answer answer, const handler::Gate* load);
 
-  // Takes no more requests (503, "draining"), lets those in flight finish, and closes the port.
-  // False: time ran out, and the rest was cut. Idempotent.
+  // Takes no more requests (503, "draining") and waits until no more than `besides` are in flight:
+  // the one that asks for it may be one of them. False: drain_time_max came first.
+  bool finish(std::uint32_t besides);
+  // finish(), and closes the port; what is still in flight is cut. Not from an Answer. Idempotent.
   bool drain();
 
   std::string authority() const { return server_->authority(); }

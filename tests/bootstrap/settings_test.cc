@@ -2,6 +2,7 @@
 #include "runtime/bootstrap/settings.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -95,6 +96,46 @@ TEST(Settings, FindThePortWhereThePlatformSaysIt) {
   for (const char* port : {"0", "65536", "http", "-1", "80x"}) {
     EXPECT_NE(refusal_of({{"PORT", port}}).find("PORT"), std::string::npos) << port;
   }
+}
+
+TEST(Settings, KnowFunctionCompute) {
+  const Settings settings = read({{"FC_FUNCTION_NAME", "f"},
+                                  {"FC_FUNC_CODE_PATH", "/code/"},
+                                  {"FC_FUNCTION_HANDLER", "chat"},
+                                  {"FC_FUNCTION_MEMORY_SIZE", "1024"},
+                                  {"PORT", "8080"}});
+  EXPECT_EQ(settings.platform, Platform::kFc);
+  EXPECT_EQ(settings.task_root, "/code");
+  EXPECT_EQ(settings.handler_name, "chat");
+  EXPECT_EQ(settings.memory_bytes, std::uint64_t{1} << 30);
+  EXPECT_EQ(settings.web.port, 8080);
+  EXPECT_EQ(read({{"FC_FUNCTION_NAME", "f"}}).web.port, 9000);
+  EXPECT_EQ(read({{"FC_CUSTOM_LISTEN_PORT", "9001"}, {"PORT", "1"}}).web.port, 9001);
+  EXPECT_EQ(read({{"FC_SERVER_PORT", "9002"}}).platform, Platform::kFc);
+}
+
+TEST(Settings, TakeTheOnlySnapshotOfAFunctionComputePackage) {
+  const std::string folder = cat(testing::TempDir(), "/fc_package_", getpid());
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  const auto found = [&](const char* handler) {
+    return find_snapshot(system_files(), read({{"FC_FUNCTION_NAME", "f"},
+                                               {"FC_FUNC_CODE_PATH", folder},
+                                               {"FC_FUNCTION_HANDLER", handler}}));
+  };
+  EXPECT_FALSE(found("index.handler").has_value());
+  const std::string first = folder + "/a.thaw", second = folder + "/b.thaw";
+  std::ofstream(first) << "x";
+  for (const char* handler : {"index.handler", ""}) {
+    const auto only = found(handler);
+    ASSERT_TRUE(only.has_value()) << handler;
+    EXPECT_EQ(*only, first);
+  }
+  std::ofstream(second) << "x";
+  EXPECT_FALSE(found("index.handler").has_value()) << "which of the two?";
+  EXPECT_EQ(*found("b"), second);
+  unlink(first.c_str());
+  unlink(second.c_str());
+  rmdir(folder.c_str());
 }
 
 TEST(Settings, BoundLoopsOnAPort) {

@@ -238,4 +238,6 @@ int Served::stop(int signal) {
 
 std::string Served::log() const { return contents(log_path_); }
 
+std::string Served::output() const { return contents(log_path_ + "-out"); }
+
 }  // namespace thaw::end_to_end

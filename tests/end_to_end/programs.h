@@ -66,7 +66,8 @@ class Served {
 
   const std::string& authority() const { return authority_; }
   pid_t process() const { return process_; }
-  std::string log() const;
+  std::string log() const;     // what it wrote to stderr
+  std::string output() const;  // and to stdout
   // Signals it and gives its exit code; 128 and more: it was killed.
   int stop(int signal = SIGTERM);
 

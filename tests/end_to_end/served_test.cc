@@ -86,6 +86,31 @@ INSTANTIATE_TEST_SUITE_P(Programs, Serving, testing::Values(Program::kThaw, Prog
                            return info.param == Program::kThaw ? "Thaw" : "Bootstrap";
                          });
 
+TEST(Serve, PlaysFunctionCompute) {
+  Served served(Program::kBootstrap, snapshot_of(tiny_model()), {"FC_FUNCTION_NAME=f"});
+  const auto call = [&](const char* path, const std::string& body) {
+    auto client = http::Client::create(served.authority());
+    http::Call call;
+    call.method = "POST";
+    call.target = path;
+    call.headers.add("x-fc-request-id", "fc-1");
+    call.headers.add("x-fc-control-path", path);
+    call.body = body;
+    auto answer = (*client)->request(call);
+    EXPECT_TRUE(answer.has_value());
+    return answer ? std::move(*answer) : http::Response{};
+  };
+  EXPECT_EQ(call("/initialize", "").status, 200);
+  const http::Response answer = call("/invoke", R"({"prompt":"hi","max_tokens":3})");
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(answer.headers.get("x-fc-status"), "200");
+  EXPECT_NE(json::parse(answer.body).value("text", ""), "");
+  EXPECT_EQ(served.output(),
+            "FC Initialize Start RequestId: fc-1\nFC Initialize End RequestId: fc-1\n"
+            "FC Invoke Start RequestId: fc-1\nFC Invoke End RequestId: fc-1\n");
+  EXPECT_EQ(served.stop(), 0);
+}
+
 TEST(Serve, PrintsWhereItIsAndHowToAsk) {
   Served served(Program::kThaw, snapshot_of(tiny_model()));
   const std::string log = served.log();

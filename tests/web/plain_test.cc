@@ -73,7 +73,7 @@ TEST_F(Web, StreamsAsItComes) {
     EXPECT_NE(client.hear_until(cat("\"content\":\"", piece, "\"")), "");
     ++heard;
   }
-  EXPECT_NE(client.hear_until("0\r\n\r\n").find("data: [DONE]\n\n"), std::string::npos);
+  EXPECT_NE(client.hear_until("\r\n0\r\n\r\n").find("data: [DONE]\n\n"), std::string::npos);
   // The connection lives on.
   client.say("GET /healthz HTTP/1.0\r\n\r\n");
   EXPECT_NE(client.hear_all().find("200 OK"), std::string::npos);
