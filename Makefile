@@ -1,6 +1,6 @@
 # What a person types. CMake does the work; see CMakePresets.json.
 .DEFAULT_GOAL := help
-.PHONY: help setup model build arm64-bootstrap test demo test-asan test-tsan test-aarch64 coverage fuzz clean
+.PHONY: help setup model build arm64-bootstrap test demo test-asan test-tsan test-aarch64 test-clients coverage fuzz clean
 
 JOBS ?= $(shell nproc)
 FUZZ_RUNS ?= 100000
@@ -12,6 +12,7 @@ help:
 	@echo "make test-asan     the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make test-tsan     the tests under ThreadSanitizer"
 	@echo "make test-aarch64  the tests for arm64, under qemu-user"
+	@echo "make test-clients  OpenAI's clients, the AI SDK, boto3 and curl against both programs"
 	@echo "make coverage      the tests, and which lines they reach"
 	@echo "make fuzz          libFuzzer on every reader of foreign bytes (FUZZ_RUNS=$(FUZZ_RUNS))"
 	@echo "make setup         the Debian packages that building and testing need"
@@ -52,6 +53,11 @@ test-asan test-tsan test-aarch64: test-%: arm64-bootstrap model
 	cmake --preset $*
 	cmake --build --preset $* --parallel $(JOBS)
 	ctest --preset $* --parallel $(JOBS)
+
+test-clients: build model
+	@bash deploy/setup.sh clients
+	@bash tests/clients/install.sh build/clients
+	@python3 tests/clients/run.py build/release build/clients
 
 coverage: arm64-bootstrap model
 	@bash deploy/setup.sh coverage

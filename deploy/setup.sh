@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages that a task needs, and does nothing where they are there.
-#   deploy/setup.sh SET...     sets: build model test cross coverage fuzz
+#   deploy/setup.sh SET...     sets: build model test cross coverage fuzz clients
 set -euo pipefail
 
 fail() {
@@ -27,6 +27,11 @@ packages_of() {
       fi
       ;;
     coverage) echo gcovr ;;
+    clients)
+      echo python3-venv curl
+      # Node of another source has npm inside.
+      command -v npm >/dev/null || echo nodejs npm
+      ;;
     fuzz) echo clang-14 libclang-rt-14-dev llvm-14 ;;
     *) fail "no set of packages is called '$1'" ;;
   esac
@@ -36,7 +41,7 @@ is_installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-[ $# -gt 0 ] || fail "which set of packages? build, model, test, cross, coverage or fuzz"
+[ $# -gt 0 ] || fail "which set of packages? build, model, test, cross, coverage, fuzz or clients"
 wanted=()
 for set_name in "$@"; do
   listed=$(packages_of "$set_name")

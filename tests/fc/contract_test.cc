@@ -109,7 +109,8 @@ TEST_F(Fc, StreamsEventsAndHttp) {
                 R"({"stream":true,"messages":[{"role":"user","content":"hi"}]})",
                 "x-fc-control-path: /http-invoke\r\n"));
   const std::string sse = chat.hear_until("\r\n0\r\n\r\n");
-  EXPECT_NE(sse.find("content-type: text/event-stream; charset=utf-8\r\n"), std::string::npos) << sse;
+  EXPECT_NE(sse.find("content-type: text/event-stream; charset=utf-8\r\n"), std::string::npos)
+      << sse;
   EXPECT_NE(sse.find("data: [DONE]"), std::string::npos);
 }
 
