@@ -92,6 +92,9 @@ std::string timestamp(std::chrono::system_clock::time_point when) {
   return cat(std::string_view(text, length), static_cast<const char*>(milliseconds));
 }
 
+// Whom this thread works for; spdlog formats a line on the thread that logs it.
+thread_local std::string_view current_request;
+
 class Formatter final : public spdlog::formatter {
  public:
   explicit Formatter(LogFormat format) : format_(format) {}
@@ -107,6 +110,10 @@ class Formatter final : public spdlog::formatter {
       put(timestamp(message.time));
       put("\",\"level\":\"");
       put(kJsonNames[level]);
+      if (!current_request.empty()) {
+        put("\",\"requestId\":\"");
+        append_escaped(out, current_request, true);
+      }
       put("\",\"message\":\"");
       append_escaped(out, text, true);
       put("\"}\n");
@@ -115,6 +122,10 @@ class Formatter final : public spdlog::formatter {
       put(" ");
       put(kNames[level]);
       put(" ");
+      if (!current_request.empty()) {
+        append_escaped(out, current_request, false);
+        put(" ");
+      }
       append_escaped(out, text, false);
       put("\n");
     }
@@ -153,6 +164,9 @@ Result<LogLevel> parse_log_level(std::string_view name) {
   return fail(Code::kInvalid,
               cat("log level '", name, "': wanted debug, info, warn, error or off"));
 }
+
+LogScope::LogScope(std::string_view request_id) { current_request = request_id; }
+LogScope::~LogScope() { current_request = {}; }
 
 void set_up_log(LogLevel level, LogFormat format) {
   logger().set_formatter(std::make_unique<Formatter>(format));

@@ -14,6 +14,16 @@ enum class LogFormat : unsigned char { kText, kJson };  // as AWS_LAMBDA_LOG_FOR
 // "debug", "info", "warn", "error", "off". Errors: kInvalid, naming these.
 Result<LogLevel> parse_log_level(std::string_view name);
 
+// While it lives, this thread's lines name the request: JSON's "requestId", text's after the level.
+// One at a time on a thread; `request_id` outlives it.
+class LogScope {
+ public:
+  explicit LogScope(std::string_view request_id);
+  ~LogScope();
+  LogScope(const LogScope&) = delete;
+  LogScope& operator=(const LogScope&) = delete;
+};
+
 // Sets the process's logger up; called once by main. Before that, warnings and errors are shown as
 // text. Logging itself is thread-safe.
 void set_up_log(LogLevel level, LogFormat format);

@@ -131,6 +131,7 @@ HttpOutcome answer_cloud_event(const Service& service, const HttpRequest& reques
   const Answered answered = answer_batch(service, adapter, *events, context);
   HttpOutcome outcome;
   outcome.usage = answered.usage;
+  outcome.phases = answered.phases;
   if (!batch && answered.results.front().failed()) {
     outcome.response = failed_response(answered.results.front(), context.request_id);
     return outcome;

@@ -112,6 +112,14 @@ const snapshot::Reader& Function::reader() const { return *state_->reader; }
 snapshot::Supply& Function::supply() { return *state_->supply; }
 const StartTimes& Function::start() const { return state_->start; }
 
+Result<Done> Function::restored(Clock& clock) {
+  THAW_TRY_DO(state_->engine->intact());
+  state_->start = {};
+  state_->start.origin = clock.now();
+  state_->generator->tell_start(state_->start);
+  return Done{};
+}
+
 std::uint64_t Function::memory_wanted(std::uint32_t kv_tokens) const {
   const std::uint64_t blocks =
       (std::uint64_t{kv_tokens} + kernels::kKvBlockPositions - 1) / kernels::kKvBlockPositions;

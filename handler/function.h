@@ -58,6 +58,11 @@ class Function {
   snapshot::Supply& supply();
   const StartTimes& start() const;
 
+  // This copy of the process goes on from a snapshot of its memory. What an answer says of the
+  // start is counted from here. Nothing else need be made anew: seeds come from requests' ids.
+  // Errors: kIo, kCorrupt: the file under the map is not there as it was.
+  Result<Done> restored(Clock& clock);
+
   // Bytes that an instance wants: the snapshot in the page cache, and memory of its own for an
   // invocation whose KV cache takes `kv_tokens`.
   std::uint64_t memory_wanted(std::uint32_t kv_tokens) const;

@@ -2,6 +2,7 @@
 // the model behind them, so that each can be tested without the other.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <span>
@@ -25,6 +26,7 @@ struct GenerationRequest {
   std::vector<std::string> stop;
   std::optional<bool> enable_thinking;
   std::optional<Clock::Monotonic> deadline;  // generation ends before it
+  const std::atomic<bool>* hurry = nullptr;  // once true, ends it as its deadline does; may be null
   bool logprobs = false;                     // a score with each token
   std::uint32_t top_logprobs = 0;            // and those of as many of the likeliest tokens
   bool use_prefix = true;                    // false: computes what a stored prefix would give

@@ -52,7 +52,7 @@ Outcome answer_direct(const Service& service, const Value& event, const Invocati
     return invalid(cat("event ", wrong->message));
   }
   Request& asked = std::get<Request>(read);
-  asked.generation.deadline = generation_deadline(context, service.clock);
+  set_deadline(asked.generation, context, service.clock);
   // An answer that is not streamed is one JSON document, which is what Invoke promises.
   const bool stream = asked.stream && responder.can_stream() && !service.manifest.buffered;
   StreamHead head;
@@ -65,6 +65,7 @@ Outcome answer_direct(const Service& service, const Value& event, const Invocati
   if (ran.streamed) outcome.content_type = head.content_type;
   if (ran.error) outcome.error = invocation_error(*ran.error);
   outcome.usage = ran.usage;
+  outcome.phases = ran.phases;
   outcome.timing = std::move(ran.timing);
   return outcome;
 }
@@ -83,6 +84,7 @@ Outcome answer_http_event(const Service& service, const event::HttpSource& sourc
   outcome.streamed = answered.streamed;
   outcome.error = std::move(answered.error);
   outcome.usage = answered.usage;
+  outcome.phases = answered.phases;
   outcome.timing = std::move(answered.timing);
   if (!answered.streamed) {
     outcome.body = source.write(request ? *request : event::HttpRequest{}, answered.response);

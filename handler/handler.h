@@ -2,6 +2,7 @@
 // bytes and a Responder.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,9 @@ namespace thaw::handler {
 struct InvocationContext {
   std::string_view request_id;
   std::optional<Clock::Monotonic> deadline;  // the platform ends the invocation then
+  // Once true, the answer ends as it does at its deadline: the instance is being shut down. Null:
+  // never.
+  const std::atomic<bool>* hurry = nullptr;
 };
 
 // The head of a streamed answer.
@@ -65,6 +69,7 @@ struct Outcome {
   std::string content_type = "application/json";
   std::optional<InvocationError> error;  // the invocation failed; mid-stream if `streamed`
   Usage usage;                           // summed over a batch
+  GenerationPhases phases;               // as usage
   std::string timing;                    // its phases (timings.h); empty: nothing was generated
 };
 
@@ -74,6 +79,7 @@ struct HttpOutcome {
   event::HttpResponse response;
   std::optional<InvocationError> error;  // a stream that broke off, as platforms count it
   Usage usage;
+  GenerationPhases phases;
   std::string timing;
 };
 

@@ -208,7 +208,7 @@ HttpOutcome generate(const Service& service, Shape shape, const HttpRequest& req
     return responded(error_response(api_error(*wrong), context.request_id));
   }
   Request& asked = std::get<Request>(read);
-  asked.generation.deadline = generation_deadline(context, service.clock);
+  set_deadline(asked.generation, context, service.clock);
   const bool can_stream =
       request.can_stream && responder.can_stream() && !service.manifest.buffered;
   const Delivery delivery = !asked.stream ? Delivery::kWhole
@@ -220,6 +220,7 @@ HttpOutcome generate(const Service& service, Shape shape, const HttpRequest& req
   HttpOutcome outcome;
   outcome.streamed = ran.streamed;
   outcome.usage = ran.usage;
+  outcome.phases = ran.phases;
   outcome.timing = ran.timing;
   if (ran.streamed) {
     if (ran.error) outcome.error = invocation_error(*ran.error);

@@ -100,7 +100,7 @@ class BatchRun {
       return fail_record(index, {"Function.InvalidRequest", wrong->message});
     }
     Request& asked = std::get<Request>(read);
-    asked.generation.deadline = generation_deadline(context_, service_.clock);
+    set_deadline(asked.generation, context_, service_.clock);
     if (is_too_late(asked)) return fail_record(index, too_late());
     const std::string& group = batch_.records[index].group;
     if (!group.empty()) groups_in_wave_.insert(group);
@@ -123,6 +123,7 @@ class BatchRun {
     answered_.usage.completion_tokens += ran.usage.completion_tokens;
     answered_.usage.cached_tokens += ran.usage.cached_tokens;
     answered_.usage.reasoning_tokens += ran.usage.reasoning_tokens;
+    answered_.phases += ran.phases;
     if (ran.error) return fail_record(index, invocation_error(*ran.error));
     // Half an answer is none: the source brings the record again.
     if (ran.finish_reason == FinishReason::kDeadline) return fail_record(index, too_late());
@@ -213,6 +214,7 @@ Outcome answer_records(const Service& service, const event::Adapter& adapter,
   }
   const Answered answered = answer_batch(service, adapter, *batch, context);
   outcome.usage = answered.usage;
+  outcome.phases = answered.phases;
   if (!adapter.records->takes_failures) outcome.error = failure_of(answered);
   if (outcome.error) return outcome;
   const auto now = service.clock.wall_now().time_since_epoch();

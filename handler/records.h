@@ -17,6 +17,7 @@ inline constexpr std::size_t kAnswersBytesMax = 4u << 20;
 struct Answered {
   std::vector<event::RecordResult> results;  // one for each record, in order
   Usage usage;                               // summed
+  GenerationPhases phases;                   // summed
 };
 
 // `batch` outlives the results.

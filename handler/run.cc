@@ -7,8 +7,8 @@
 namespace thaw::handler {
 namespace {
 
-// Encoding and sending what is left after the last token.
-constexpr std::chrono::milliseconds kMarginMax{500};
+// Encoding what is left after the last token; a loop keeps a margin of its own for sending it.
+constexpr std::chrono::milliseconds kMarginMax{100};
 constexpr int kMarginShare = 10;  // of the time that is left, where the time is short
 
 // Takes text as it is generated and puts it where it belongs.
@@ -55,6 +55,7 @@ class Sink {
     if (full_) generation.finish_reason = FinishReason::kLength;
     ran_.finish_reason = generation.finish_reason;
     ran_.usage = generation.usage;
+    ran_.phases = generation.phases;
     ran_.timing = generation.timing();
     if (delivery_ == Delivery::kWhole) {
       ran_.body = whole_answer(head_, answer_, generation);
@@ -185,11 +186,13 @@ std::vector<Ran> run_all(const Service& service, std::span<Request* const> reque
   return ran;
 }
 
-std::optional<Clock::Monotonic> generation_deadline(const InvocationContext& context,
-                                                    const Clock& clock) {
-  if (!context.deadline) return std::nullopt;
+void set_deadline(GenerationRequest& request, const InvocationContext& context,
+                  const Clock& clock) {
+  request.hurry = context.hurry;
+  if (!context.deadline) return;
   const auto left = std::max(*context.deadline - clock.now(), Clock::Monotonic::duration::zero());
-  return *context.deadline - std::min<Clock::Monotonic::duration>(kMarginMax, left / kMarginShare);
+  request.deadline =
+      *context.deadline - std::min<Clock::Monotonic::duration>(kMarginMax, left / kMarginShare);
 }
 
 AnswerHead answer_head(const Service& service, Shape shape, const Request& request,

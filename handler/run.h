@@ -49,6 +49,7 @@ struct Ran {
   std::optional<ApiError> error;  // also mid-stream; there the caller has been told already
   FinishReason finish_reason = FinishReason::kStop;
   Usage usage;
+  GenerationPhases phases;
   std::string timing;  // as server_timing() tells it
 };
 
@@ -60,9 +61,8 @@ Ran run(const Service& service, Request& request, const AnswerHead& head, Delive
 std::vector<Ran> run_all(const Service& service, std::span<Request* const> requests,
                          const InvocationContext& context, Responder& responder);
 
-// When generation must end so that the answer still gets out before the platform's deadline.
-std::optional<Clock::Monotonic> generation_deadline(const InvocationContext& context,
-                                                    const Clock& clock);
+// Has generation end so that the answer still gets out before the platform's deadline.
+void set_deadline(GenerationRequest& request, const InvocationContext& context, const Clock& clock);
 
 AnswerHead answer_head(const Service& service, Shape shape, const Request& request,
                        const InvocationContext& context);

@@ -84,7 +84,7 @@ void Sequence::end(FinishReason reason) {
 }
 
 bool Sequence::may_go_on(std::chrono::nanoseconds step) {
-  if (too_late(step)) {
+  if (too_late(step) || (request_.hurry != nullptr && *request_.hurry)) {
     end(FinishReason::kDeadline);
   } else if (wanted_ && !wanted_()) {
     end(FinishReason::kCancelled);

@@ -28,6 +28,17 @@ Phases phases_of(const GenerationPhases& generation, const StartTimes* start) {
   return phases;
 }
 
+GenerationPhases& operator+=(GenerationPhases& to, const GenerationPhases& from) {
+  to.tokenise += from.tokenise;
+  to.prefix += from.prefix;
+  to.read += from.read;
+  to.prefill += from.prefill;
+  to.first_token += from.first_token;
+  to.decode += from.decode;
+  to.since_start += from.since_start;
+  return to;
+}
+
 std::optional<Clock::Monotonic> launcher_stamp(std::string_view text) {
   std::int64_t stamp = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), stamp);

@@ -38,6 +38,9 @@ struct GenerationPhases {
   std::chrono::nanoseconds since_start{};  // from the start's origin to the first token, if cold
 };
 
+// Those of a batch are the sums of its generations'.
+GenerationPhases& operator+=(GenerationPhases& to, const GenerationPhases& from);
+
 struct Phase {
   std::string_view name;  // "map"
   std::chrono::nanoseconds time;

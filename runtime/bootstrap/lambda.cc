@@ -1,13 +1,19 @@
 // AWS Lambda: what its loop is given.
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "handler/handler.h"
 #include "runtime/bootstrap/loops.h"
+#include "runtime/lambda/extension.h"
 #include "runtime/lambda/loop.h"
+#include "runtime/lambda/metrics_line.h"
+#include "runtime/lambda/restore.h"
 #include "runtime/lambda/transport.h"
 
 namespace thaw::bootstrap {
@@ -34,10 +40,38 @@ handler::InvocationError init_error(const Error& error) {
   return {type, error.message};
 }
 
+// Where the platform reads metrics. A line that cannot be written is lost, which is all there is to
+// do about it.
+void print_line(std::string_view line) {
+  while (!line.empty()) {
+    const ssize_t written = ::write(STDOUT_FILENO, line.data(), line.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    line.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
+lambda::LoopOptions loop_options(const LambdaSettings& settings, const Environment& environment,
+                                 const std::string& model_name) {
+  lambda::LoopOptions options;
+  options.trace_id = [&](std::string_view id) {
+    environment.set("_X_AMZN_TRACE_ID", std::string(id));
+  };
+  if (!settings.metrics) return options;
+  const lambda::MetricsLabels labels{settings.function_name, settings.function_version, model_name};
+  options.invoked = [labels, cold = true](const lambda::Invoked& invoked) mutable {
+    print_line(lambda::metrics_line(labels, invoked, std::exchange(cold, false),
+                                    system_clock().wall_now()));
+  };
+  return options;
+}
+
 }  // namespace
 
 int run_lambda(const Settings& settings, const Environment& environment) {
   const lambda::Connect connect = lambda::connect_to(settings.runtime_api);
+  // Beside the rest of the start, so that it costs it nothing.
+  const auto extension = lambda::Extension::start(connect, system_clock());
   auto function = open_function(settings);
   if (!function) {
     log_error(function.error().message);
@@ -47,21 +81,26 @@ int run_lambda(const Settings& settings, const Environment& environment) {
   }
   Clock& clock = system_clock();
   handler::Handler handler((*function)->generator(), (*function)->manifest(), clock);
-  lambda::LoopOptions options;
-  options.trace_id = [&](std::string_view id) {
-    environment.set("_X_AMZN_TRACE_ID", std::string(id));
-  };
   auto loop = lambda::Loop::create(
       connect,
       [&](std::string_view event, const handler::InvocationContext& context,
           handler::Responder& responder) { return handler.handle(event, context, responder); },
-      clock, std::move(options));
+      clock, loop_options(settings.lambda, environment, (*function)->manifest().name));
   if (!loop) {
     log_error(loop.error().message);
     return kFailed;
   }
   running_loop = loop->get();
   catch_terminate();
+  extension->wait_registered();
+  if (settings.lambda.snap_start) {
+    const auto restored =
+        lambda::wait_for_restore(connect, [&] { return (*function)->restored(clock); });
+    if (!restored) {
+      log_error(restored.error().message);
+      return kFailed;
+    }
+  }
   const lambda::Ending ending = (*loop)->run();
   running_loop = nullptr;
   return ending == lambda::Ending::kStopped ? 0 : kFailed;

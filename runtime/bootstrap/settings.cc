@@ -5,6 +5,8 @@
 #include "base/str.h"
 #include "base/thread_pool.h"
 #include "runtime/fc/contract.h"
+#include "runtime/lambda/protocol.h"
+#include "runtime/lambda/restore.h"
 
 namespace thaw::bootstrap {
 namespace {
@@ -81,6 +83,18 @@ Result<Done> read_web(const Environment& environment, WebSettings& web) {
   return Done{};
 }
 
+Result<Done> read_lambda(const Environment& environment, LambdaSettings& settings) {
+  settings.snap_start = environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == lambda::kSnapStart;
+  settings.function_name = environment.get("AWS_LAMBDA_FUNCTION_NAME");
+  settings.function_version = environment.get("AWS_LAMBDA_FUNCTION_VERSION");
+  const std::string metrics = environment.get("THAW_METRICS");
+  if (!metrics.empty() && metrics != "emf" && metrics != "off") {
+    return fail(Code::kInvalid, cat("THAW_METRICS '", metrics, "': wanted emf or off"));
+  }
+  settings.metrics = metrics != "off";
+  return Done{};
+}
+
 Result<Done> read_function(const Environment& environment, handler::FunctionOptions& function) {
   function.kernels = environment.get("THAW_KERNELS");
   if (const std::string text = environment.get("THAW_THREADS"); !text.empty()) {
@@ -142,11 +156,14 @@ Result<Settings> read_settings(const Environment& environment) {
   settings.handler_name = environment.get("_HANDLER");
   THAW_TRY_DO(read_function(environment, settings.function));
   THAW_TRY_DO(read_web(environment, settings.web));
+  THAW_TRY_DO(read_lambda(environment, settings.lambda));
   // A platform's own variables are not ours to refuse.
   settings.memory_bytes = bytes_of_megabytes(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"));
   if (const std::string level = environment.get("THAW_LOG"); !level.empty()) {
     THAW_TRY(parsed, parse_log_level(level));
     settings.log_level = parsed;
+  } else if (const auto wanted = lambda::log_level_of(environment.get("AWS_LAMBDA_LOG_LEVEL"))) {
+    settings.log_level = *wanted;
   }
   if (environment.get("AWS_LAMBDA_LOG_FORMAT") == "JSON") settings.log_format = LogFormat::kJson;
   settings.platform = platform_of(settings, environment);

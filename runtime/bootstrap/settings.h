@@ -37,10 +37,19 @@ struct WebSettings {
   std::optional<std::chrono::milliseconds> drain_time_max;    // THAW_DRAIN, seconds
 };
 
+// What Lambda's variables say, beside the function's own.
+struct LambdaSettings {
+  bool snap_start = false;       // AWS_LAMBDA_INITIALIZATION_TYPE
+  bool metrics = true;           // THAW_METRICS: "emf" or "off"
+  std::string function_name;     // AWS_LAMBDA_FUNCTION_NAME
+  std::string function_version;  // AWS_LAMBDA_FUNCTION_VERSION
+};
+
 struct Settings {
   Platform platform = Platform::kNone;
   std::string runtime_api;  // Lambda's, host:port
-  std::string snapshot;     // THAW_SNAPSHOT
+  LambdaSettings lambda;
+  std::string snapshot;  // THAW_SNAPSHOT
   std::string task_root;
   std::string handler_name;
   std::optional<std::uint64_t> memory_bytes;  // AWS_LAMBDA_FUNCTION_MEMORY_SIZE

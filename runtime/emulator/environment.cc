@@ -1,5 +1,6 @@
 #include "runtime/emulator/environment.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 #include <filesystem>
@@ -43,6 +44,13 @@ ProcessOptions process_options(const Options& options, const FunctionOptions& fu
       "TZ=:UTC",
       "PATH=/usr/local/bin:/usr/bin/:/bin:/opt/bin",
   };
+  // A person reads what the process prints here, and no CloudWatch; a function may ask for it.
+  const auto is_metrics = [](const std::string& variable) {
+    return variable.starts_with("THAW_METRICS=");
+  };
+  if (std::none_of(function.environment.begin(), function.environment.end(), is_metrics)) {
+    process.environment.emplace_back("THAW_METRICS=off");
+  }
   process.environment.insert(process.environment.end(), function.environment.begin(),
                              function.environment.end());
   return process;

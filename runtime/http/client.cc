@@ -88,8 +88,8 @@ Result<Done> Client::State::connect(Deadline until) {
         connect_to(address, until ? std::min(*until, limit) : limit, interrupted.fd());
     if (made.has_value()) {
       socket = *std::move(made);
-      reader =
-          std::make_unique<MessageReader>(MessageReader::Side::kAnswers, options.head_bytes_max);
+      reader = std::make_unique<MessageReader>(MessageReader::Side::kAnswers,
+                                               options.head_bytes_max, options.blanks_controls);
       return Done{};
     }
     last = std::move(made).error();

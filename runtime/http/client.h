@@ -19,6 +19,9 @@ namespace thaw::http {
 struct ClientOptions {
   std::chrono::milliseconds connect_time_max{5000};
   std::size_t head_bytes_max = kHeadBytesMax;
+  // Control characters in an answer's fields, which HTTP forbids, are taken as spaces: for a peer
+  // that passes on what others have sent it.
+  bool blanks_controls = false;
 };
 
 // One request. What it refers to must live until the call returns.

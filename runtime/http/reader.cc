@@ -2,6 +2,8 @@
 
 #include <boost/beast/http/basic_parser.hpp>
 #include <limits>
+#include <span>
+#include <utility>
 
 #include "base/str.h"
 
@@ -119,20 +121,46 @@ class ParserOf final : public AnyParser {
   Parser<kIsRequest> parser_;
 };
 
+// Sees a head go by, byte by byte, and blanks its control characters.
+class ControlBlanker {
+ public:
+  void pass(std::span<char> bytes) {
+    for (char& c : bytes) {
+      if (is_over_) return;
+      const auto code = static_cast<unsigned char>(c);
+      if (c == '\n') {
+        is_over_ = line_is_empty_;
+        line_is_empty_ = true;
+      } else if (c != '\r') {
+        line_is_empty_ = false;
+        if ((code < 0x20 && c != '\t') || code == 0x7F) c = ' ';
+      }
+    }
+  }
+
+ private:
+  bool line_is_empty_ = false;
+  bool is_over_ = false;
+};
+
 }  // namespace
 
 struct MessageReader::State {
   Side side;
   std::size_t head_bytes_max;
+  bool blanks_controls = false;
+  ControlBlanker blanker;
+  bool is_new = true;  // nothing was fed since next()
   std::string buffer;  // bytes that no message has taken yet
   bool has_begun = false;
   std::unique_ptr<AnyParser> parser;  // and the message
 };
 
-MessageReader::MessageReader(Side side, std::size_t head_bytes_max)
+MessageReader::MessageReader(Side side, std::size_t head_bytes_max, bool blanks_controls)
     : state_(std::make_unique<State>()) {
   state_->side = side;
   state_->head_bytes_max = head_bytes_max;
+  state_->blanks_controls = blanks_controls;
   next();
 }
 
@@ -144,6 +172,8 @@ void MessageReader::next(bool no_body) {
   // is kept, where what is freed is wiped (base/wipe.h).
   std::string(s.buffer).swap(s.buffer);
   s.has_begun = !s.buffer.empty();
+  s.blanker = {};
+  s.is_new = true;
   if (s.side == Side::kRequests) {
     s.parser = std::make_unique<ParserOf<true>>(s.head_bytes_max, no_body);
   } else {
@@ -154,6 +184,11 @@ void MessageReader::next(bool no_body) {
 Result<Done> MessageReader::feed(std::string_view bytes) {
   State& s = *state_;
   s.buffer.append(bytes);
+  if (s.blanks_controls) {
+    // What was left over by the message before is new to this one.
+    const std::size_t fresh = std::exchange(s.is_new, false) ? s.buffer.size() : bytes.size();
+    s.blanker.pass(std::span(s.buffer).last(fresh));
+  }
   s.has_begun = s.has_begun || !bytes.empty();
   std::size_t used = 0;
   BeastError error;

@@ -27,7 +27,8 @@ struct Head {
 class MessageReader {
  public:
   enum class Side : std::uint8_t { kRequests, kAnswers };
-  MessageReader(Side side, std::size_t head_bytes_max);
+  // `blanks_controls`: control characters in a head are taken as spaces, not as the message's end.
+  MessageReader(Side side, std::size_t head_bytes_max, bool blanks_controls = false);
   ~MessageReader();
   MessageReader(const MessageReader&) = delete;
   MessageReader& operator=(const MessageReader&) = delete;

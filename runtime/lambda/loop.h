@@ -24,13 +24,25 @@ class StreamResponder;
 using Answer = std::function<handler::Outcome(
     std::string_view event, const handler::InvocationContext& context, handler::Responder&)>;
 
+// One invocation, over: what metrics are made of.
+struct Invoked {
+  std::string_view request_id;
+  std::chrono::nanoseconds duration;  // from the event's arrival to the platform's word
+  const handler::Outcome& outcome;    // its text is nobody's business
+};
+
 struct LoopOptions {
   // Told each invocation's trace id, or an empty one, before its event is answered: the platform
   // wants it in the environment (_X_AMZN_TRACE_ID), which is main's. May be empty.
   std::function<void(std::string_view trace_id)> trace_id;
-  // An answer ends this much before the platform's deadline, so that its end still gets through;
-  // a tenth of the time that is left where that is less.
+  // Told of each invocation after its answer. May be empty.
+  std::function<void(const Invoked&)> invoked;
+  // An answer ends this much before the platform's deadline, so that its end still gets through,
+  // or a tenth of the time that is left where that is less. Until an answer has been handed in it
+  // is the first; then it follows the time that this took, within the other two.
   std::chrono::milliseconds deadline_margin{200};
+  std::chrono::milliseconds deadline_margin_min{20};
+  std::chrono::milliseconds deadline_margin_max{1000};
   // Failures of /next in a row before the loop gives up; the waits between them double from
   // retry_wait to retry_wait_max: about three seconds in all.
   std::uint32_t next_failures_max = 9;
@@ -56,10 +68,12 @@ class Loop {
   //
   // What the platform says of an answer: 2xx, go on; 400, 403, 410 (an answer that came late or
   // twice), log and go on; 413, report the invocation as failed and go on; 500, end. An answer
-  // whose connection broke is sent once more unless it was streamed.
+  // whose connection broke is sent once more unless it was streamed. An event larger than Lambda's
+  // is reported as failed; what is no event at all counts as a failure of /next.
   Ending run();
 
-  // An invocation in progress is finished first; a loop that waits for one ends at once.
+  // A loop that waits for an invocation ends at once. One in progress is told to hurry (its
+  // generation ends as at its deadline) and its answer is handed in.
   void stop();
 
  private:
@@ -68,7 +82,9 @@ class Loop {
     std::string invocation_id;  // empty: the platform gave none
     std::string trace_id;
     std::optional<Clock::Monotonic> deadline;
+    Clock::Monotonic begin;
     std::string event;
+    std::size_t event_bytes = 0;  // more than event.size() where it was too large to keep
   };
 
   Loop(Connect connect, std::unique_ptr<Transport> transport, Answer answer, Clock& clock,
@@ -77,18 +93,19 @@ class Loop {
   // One event asked for and answered; false where the platform wants the process to end.
   Result<bool> step();
   Result<Invocation> next();
-  Result<Invocation> read_invocation(http::Response answer);
+  Result<Invocation> read_invocation(const http::Fields& headers);
   std::optional<Clock::Monotonic> deadline_from(std::string_view epoch_ms);
   // All of these give false where the platform wants the process to end.
   bool invoke(const Invocation& invocation);
+  bool hand_in(const Invocation& invocation, StreamResponder& responder,
+               const handler::Outcome& outcome);
   bool respond(const Invocation& invocation, const handler::Outcome& outcome);
   bool report(const Invocation& invocation, const handler::InvocationError& error);
-  bool finish_stream(StreamResponder& responder, const Invocation& invocation,
-                     const handler::Outcome& outcome);
-  bool accepted(std::string_view what, const Invocation& invocation,
-                const Result<http::Response>& answer);
+  bool finish_stream(StreamResponder& responder, const handler::Outcome& outcome);
+  bool accepted(std::string_view what, const Result<http::Response>& answer);
   Result<http::Response> post(const http::Call& call);
   Transport& transport();
+  void learn_margin(std::chrono::nanoseconds handing_in);
 
   Connect connect_;
   // The one that stop() interrupts: never replaced, because stop() may run at any moment.
@@ -98,9 +115,13 @@ class Loop {
   Answer answer_;
   Clock& clock_;
   LoopOptions options_;
+  std::chrono::nanoseconds handing_in_{0};  // the slowest of late; 0: none yet
   std::atomic<bool> stopping_{false};
   std::atomic<bool> waiting_{false};
 };
+
+// What is posted about a failure, beside its document.
+http::Fields error_headers(const handler::InvocationError& error);
 
 // Tells the platform that the function cannot start; the process should then exit with 1.
 // Errors: as http::Client::request, and kIo for an answer other than 2xx.

@@ -38,6 +38,18 @@ std::string error_document(const handler::InvocationError& error) {
   return dump(document);
 }
 
+std::string error_cause(const handler::InvocationError& error) {
+  Json exception;
+  exception["message"] = error.message;
+  exception["type"] = error.type;
+  exception["stack"] = Json::array();
+  Json cause;
+  cause["working_directory"] = "/var/task";
+  cause["exceptions"] = Json::array({std::move(exception)});
+  cause["paths"] = Json::array();
+  return cause.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
 std::string_view header_error_type(std::string_view type) {
   for (const std::string_view category : {"Runtime.", "Function."}) {
     if (!type.starts_with(category)) continue;
@@ -71,6 +83,14 @@ std::string http_prelude(const handler::StreamHead& head) {
   prelude["headers"] = std::move(headers);
   if (!cookies.empty()) prelude["cookies"] = std::move(cookies);
   return dump(prelude) + std::string(kPreludeEndBytes, '\0');
+}
+
+std::optional<LogLevel> log_level_of(std::string_view name) {
+  if (name == "TRACE" || name == "DEBUG") return LogLevel::kDebug;
+  if (name == "INFO") return LogLevel::kInfo;
+  if (name == "WARN") return LogLevel::kWarn;
+  if (name == "ERROR" || name == "FATAL") return LogLevel::kError;
+  return std::nullopt;
 }
 
 std::string base64_encode(std::string_view bytes) {

@@ -33,6 +33,11 @@ Result<Done> StreamResponder::begin(const handler::StreamHead& head) {
 Result<Done> StreamResponder::write(std::string_view bytes) {
   if (!begun_ || broken_) return fail(Code::kIo, "stream: not open");
   if (bytes.empty()) return Done{};
+  if (too_large_ || bytes.size() > kStreamBytesMax - bytes_) {
+    too_large_ = true;
+    return fail(Code::kLimit, cat("stream: more than ", kStreamBytesMax, " bytes, Lambda's limit"));
+  }
+  bytes_ += bytes.size();
   auto written = transport_.write(bytes);
   if (!written) broken_ = true;
   return written;

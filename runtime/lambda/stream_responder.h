@@ -23,6 +23,8 @@ class StreamResponder final : public handler::Responder {
   // takes a stream as well.
   bool can_stream() const override { return true; }
   Result<Done> begin(const handler::StreamHead& head) override;
+  // Errors, beside the transport's: kLimit, beyond kStreamBytesMax; the stream is still finished,
+  // with an error that says so.
   Result<Done> write(std::string_view bytes) override;
 
   // Ends the stream, with the error in its trailers if there is one, and reads the platform's word.
@@ -30,6 +32,7 @@ class StreamResponder final : public handler::Responder {
   Result<http::Response> finish(const std::optional<handler::InvocationError>& error);
 
   bool begun() const { return begun_; }
+  bool too_large() const { return too_large_; }
   bool broken() const { return broken_; }  // a part could not be sent; the rest would be garbage
   // The status with which the platform answered before the stream's end, such as 410.
   std::optional<int> early_status() const;
@@ -38,7 +41,9 @@ class StreamResponder final : public handler::Responder {
   Transport& transport_;
   std::string_view request_id_;
   std::string_view invocation_id_;
+  std::size_t bytes_ = 0;
   bool begun_ = false;
+  bool too_large_ = false;
   bool broken_ = false;
 };
 

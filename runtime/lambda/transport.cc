@@ -10,6 +10,9 @@ class HttpTransport final : public Transport {
   explicit HttpTransport(std::unique_ptr<http::Client> client) : client_(std::move(client)) {}
 
   Result<http::Response> request(const http::Call& call) override { return client_->request(call); }
+  Result<http::Response> request(const http::Call& call, const http::Client::Sink& sink) override {
+    return client_->request(call, sink);
+  }
   Result<Done> begin_chunked(const http::Call& call, std::string_view trailers) override {
     return client_->begin_chunked(call, trailers);
   }
@@ -29,7 +32,10 @@ class HttpTransport final : public Transport {
 
 Connect connect_to(std::string authority) {
   return [authority = std::move(authority)]() -> Result<std::unique_ptr<Transport>> {
-    THAW_TRY(client, http::Client::create(authority));
+    http::ClientOptions options;
+    options.head_bytes_max = kEventHeadBytesMax;
+    options.blanks_controls = true;  // a client's context is passed on as it came
+    THAW_TRY(client, http::Client::create(authority, options));
     return std::unique_ptr<Transport>(std::make_unique<HttpTransport>(std::move(client)));
   };
 }

@@ -18,6 +18,8 @@ class Transport {
  public:
   virtual ~Transport() = default;
   virtual Result<http::Response> request(const http::Call& call) = 0;
+  virtual Result<http::Response> request(const http::Call& call,
+                                         const http::Client::Sink& sink) = 0;
   virtual Result<Done> begin_chunked(const http::Call& call, std::string_view trailers) = 0;
   virtual Result<Done> write(std::string_view part) = 0;
   virtual Result<http::Response> finish(const http::Fields& trailers) = 0;
@@ -28,6 +30,10 @@ class Transport {
 };
 
 using Connect = std::function<Result<std::unique_ptr<Transport>>()>;
+
+// Of what the Runtime API says about one event. Servers written in Go take a megabyte of a client's
+// headers, and what an emulator copies of them must not end this process.
+inline constexpr std::size_t kEventHeadBytesMax = 2u << 20;
 
 // Makes transports to `authority`, the value of AWS_LAMBDA_RUNTIME_API ("127.0.0.1:9001").
 Connect connect_to(std::string authority);

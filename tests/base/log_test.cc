@@ -71,6 +71,26 @@ TEST(Log, JsonIsOneObjectALine) {
       << line;
 }
 
+TEST(Log, LinesOfARequestNameItOnItsThreadAlone) {
+  const auto of_two = [] {
+    const LogScope scope("a-\"1\"");
+    log_info("mine");
+    std::thread([] { log_info("another's"); }).join();
+  };
+  set_up_log(LogLevel::kInfo, LogFormat::kJson);
+  const std::string json = shown_by([&] {
+    of_two();
+    log_info("over");
+  });
+  EXPECT_NE(json.find(R"("level":"INFO","requestId":"a-\"1\"","message":"mine"})"),
+            std::string::npos)
+      << json;
+  EXPECT_NE(json.find(R"("level":"INFO","message":"another's"})"), std::string::npos) << json;
+  EXPECT_NE(json.find(R"("level":"INFO","message":"over"})"), std::string::npos) << json;
+  set_up_log(LogLevel::kInfo, LogFormat::kText);
+  EXPECT_NE(shown_by(of_two).find(" info a-\"1\" mine\n"), std::string::npos);
+}
+
 TEST(Log, AnEventStaysOnOneLineAndJsonStaysValid) {
   set_up_log(LogLevel::kError, LogFormat::kJson);
   const std::string line = shown_by([] {

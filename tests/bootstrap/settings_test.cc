@@ -47,6 +47,38 @@ TEST(Settings, AreDefaultsWhereNothingIsSaid) {
   EXPECT_FALSE(settings.memory_bytes.has_value());
 }
 
+TEST(Settings, ReadWhatLambdaSays) {
+  const LambdaSettings none = read({}).lambda;
+  EXPECT_FALSE(none.snap_start);
+  EXPECT_TRUE(none.metrics);
+  const LambdaSettings all = read({{"AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start"},
+                                   {"AWS_LAMBDA_FUNCTION_NAME", "poems"},
+                                   {"AWS_LAMBDA_FUNCTION_VERSION", "7"},
+                                   {"THAW_METRICS", "off"}})
+                                 .lambda;
+  EXPECT_TRUE(all.snap_start);
+  EXPECT_FALSE(all.metrics);
+  EXPECT_EQ(all.function_name, "poems");
+  EXPECT_EQ(all.function_version, "7");
+  EXPECT_FALSE(read({{"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"}}).lambda.snap_start);
+  EXPECT_TRUE(read({{"THAW_METRICS", "emf"}}).lambda.metrics);
+  EXPECT_EQ(refusal_of({{"THAW_METRICS", "loud"}}), "THAW_METRICS 'loud': wanted emf or off");
+}
+
+TEST(Settings, TakeLambdasLogLevelUnlessThereIsOneOfOurs) {
+  const auto level = [](const char* lambdas, const char* ours) {
+    return read({{"AWS_LAMBDA_LOG_LEVEL", lambdas}, {"THAW_LOG", ours}}).log_level;
+  };
+  EXPECT_EQ(level("TRACE", ""), LogLevel::kDebug);
+  EXPECT_EQ(level("DEBUG", ""), LogLevel::kDebug);
+  EXPECT_EQ(level("INFO", ""), LogLevel::kInfo);
+  EXPECT_EQ(level("WARN", ""), LogLevel::kWarn);
+  EXPECT_EQ(level("ERROR", ""), LogLevel::kError);
+  EXPECT_EQ(level("FATAL", ""), LogLevel::kError);
+  EXPECT_EQ(level("LOUD", ""), LogLevel::kInfo) << "a platform's variables are not ours to refuse";
+  EXPECT_EQ(level("ERROR", "debug"), LogLevel::kDebug);
+}
+
 TEST(Settings, ReadWhatIsSaid) {
   const Settings settings = read({{"AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"},
                                   {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "3008"},

@@ -14,7 +14,7 @@ Clock::Monotonic already() { return std::chrono::steady_clock::now(); }
 
 TEST(AnswerPipe, HandsPartsOverInOrderAndThenTheEnd) {
   AnswerPipe pipe;
-  EXPECT_TRUE(pipe.begin({true, "text/plain"}));
+  EXPECT_TRUE(pipe.begin({true, "text/plain", ""}));
   EXPECT_TRUE(pipe.push("one"));
   EXPECT_TRUE(pipe.push(""));
   EXPECT_TRUE(pipe.push("two"));

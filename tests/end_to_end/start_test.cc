@@ -6,11 +6,14 @@
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <thread>
 
 #include "base/str.h"
 #include "tests/end_to_end/programs.h"
@@ -20,7 +23,7 @@ namespace {
 
 constexpr int kCallsMax = 120;  // DESIGN: what a start may ask of the kernel
 
-// A Runtime API that takes a connection and says nothing.
+// A Runtime API that takes one extension's registration and says nothing else.
 class SilentApi {
  public:
   SilentApi() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -33,17 +36,49 @@ class SilentApi {
     EXPECT_EQ(::listen(socket_, 4), 0);
     EXPECT_EQ(::getsockname(socket_, plain, &bytes), 0);
     authority_ = cat("127.0.0.1:", ntohs(address.sin_port));
+    thread_ = std::thread([this] { serve(); });
   }
-  ~SilentApi() { ::close(socket_); }
+  ~SilentApi() {
+    ::shutdown(socket_, SHUT_RDWR);
+    thread_.join();
+    ::close(socket_);
+  }
   const std::string& authority() const { return authority_; }
 
  private:
+  // The extension is the first to connect; its second request is left without an answer.
+  void serve() {
+    const int peer = ::accept(socket_, nullptr, nullptr);
+    if (peer < 0) return;
+    char request[4096];
+    const ssize_t bytes = ::recv(peer, request, sizeof request, 0);
+    EXPECT_TRUE(std::string_view(request, bytes < 0 ? 0 : static_cast<std::size_t>(bytes))
+                    .starts_with("POST /2020-01-01/extension/register "));
+    constexpr std::string_view kAnswer =
+        "HTTP/1.1 200 OK\r\nLambda-Extension-Identifier: 1\r\nContent-Length: 2\r\n\r\n{}";
+    EXPECT_EQ(::send(peer, kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(kAnswer.size()));
+    while (::recv(peer, request, sizeof request, 0) > 0) continue;
+    ::close(peer);
+  }
+
   int socket_;
   std::string authority_;
+  std::thread thread_;
 };
 
+// Whether the bytes at `address` of a stopped process ask for an event.
+bool asks_for_event(pid_t process, std::uint64_t address) {
+  constexpr std::string_view kNext = "GET /2018-06-01/runtime/invocation/next ";
+  char bytes[64] = {};
+  iovec here{bytes, kNext.size()};
+  iovec there{reinterpret_cast<void*>(address), kNext.size()};
+  const ssize_t count = ::process_vm_readv(process, &here, 1, &there, 1, 0);
+  return count > 0 && std::string_view(bytes, static_cast<std::size_t>(count)) == kNext;
+}
+
 // Runs `bootstrap` under the eyes of ptrace and counts the system calls of all its threads up to
-// the first bytes that it sends, which ask for an event; nothing where it ended before.
+// the one that asks for an event; nothing where it ended before.
 std::optional<int> calls_before_next(const std::string& snapshot) {
   const SilentApi api;
   const std::string where = cat("AWS_LAMBDA_RUNTIME_API=", api.authority());
@@ -73,7 +108,7 @@ std::optional<int> calls_before_next(const std::string& snapshot) {
       struct __ptrace_syscall_info call {};
       ::ptrace(PTRACE_GET_SYSCALL_INFO, thread, sizeof call, &call);
       if (call.op == PTRACE_SYSCALL_INFO_ENTRY) {
-        if (call.entry.nr == SYS_sendto && !sent) {
+        if (call.entry.nr == SYS_sendto && !sent && asks_for_event(thread, call.entry.args[1])) {
           sent = true;
           ::kill(child, SIGKILL);
           continue;  // its threads end one by one, and each is waited for

@@ -124,6 +124,26 @@ TEST(MessageReader, RefusesWhatIsNotHttp) {
   }
 }
 
+TEST(MessageReader, TakesControlsInAHeadAsSpacesWhereItIsToldTo) {
+  const std::string answer =
+      "HTTP/1.1 200 OK\r\nA: x\x01\x1f\x7fy\tz\r\nContent-Length: 3\r\n\r\n\x01\x02\x03";
+  MessageReader strict(Side::kAnswers, kHeadBytesMax);
+  EXPECT_EQ(strict.feed(answer).error().code, Code::kCorrupt);
+  // In every two pieces, and then behind another answer.
+  for (std::size_t cut = 0; cut <= answer.size(); ++cut) {
+    MessageReader reader(Side::kAnswers, kHeadBytesMax, true);
+    ASSERT_TRUE(reader.feed(answer.substr(0, cut)));
+    ASSERT_TRUE(reader.feed(answer.substr(cut) + answer));
+    for (int i = 0; i < 2; ++i) {
+      ASSERT_TRUE(reader.done()) << cut;
+      EXPECT_EQ(reader.head().fields.get("a"), "x   y\tz");
+      EXPECT_EQ(reader.body(), "\x01\x02\x03") << "a body stays as it is";
+      reader.next();
+      ASSERT_TRUE(reader.feed({}));
+    }
+  }
+}
+
 TEST(MessageReader, LimitsHeadsTrailersAndChunkHeaders) {
   const std::string chunked = "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
   for (const std::string& large :

@@ -135,6 +135,24 @@ TEST_F(LoopStreamTest, DoesNotFinishAStreamThatBroke) {
   EXPECT_EQ(script.closes, 1);
 }
 
+TEST_F(LoopStreamTest, EndsAStreamAtLambdasLimitAndSaysSo) {
+  script.answers = {event(), status(202)};
+  run([&](std::string_view, const InvocationContext&, Responder& responder) {
+    EXPECT_TRUE(responder.begin({}));
+    const std::string part(50u << 20, 'x');
+    for (int i = 0; i < 4; ++i) EXPECT_TRUE(responder.write(part)) << i;
+    EXPECT_EQ(responder.write("x").error().code, Code::kLimit);
+    EXPECT_EQ(responder.write("").has_value(), true);
+    EXPECT_EQ(responder.write("y").error().code, Code::kLimit) << "no hole in the middle";
+    return streamed();
+  });
+  ASSERT_EQ(answers().size(), 1u);
+  EXPECT_EQ(answers()[0].body.size(), 200u << 20);
+  EXPECT_TRUE(answers()[0].finished);
+  EXPECT_EQ(answers()[0].trailers.get("Lambda-Runtime-Function-Error-Type"),
+            "Function.ResponseSizeTooLarge");
+}
+
 TEST_F(LoopStreamTest, RefusesToBeginTwice) {
   script.answers = {event(), status(202)};
   run([&](std::string_view, const InvocationContext&, Responder& responder) {

@@ -75,6 +75,70 @@ TEST_F(LoopTest, MovesTheDeadlineToItsOwnClockLessAMargin) {
   EXPECT_EQ(deadlines[8], clock.now() + 24h - 200ms) << "further than anybody lends";
 }
 
+// The slower handing in an answer has been of late, the earlier the next one ends.
+TEST_F(LoopTest, LearnsTheMarginFromTheTimeThatHandingInTakes) {
+  std::vector<std::chrono::nanoseconds> margins;
+  const std::chrono::milliseconds times[] = {0ms, 300ms, 1ms, 1ms, 900ms, 0ms};
+  std::size_t handed_in = 0;
+  script.before_answer = [&](const Sent& sent) {
+    if (sent.target != kNextPath) clock.advance(times[handed_in++]);
+  };
+  const auto ms = [&] {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+        clock.wall_now().time_since_epoch());
+  };
+  // Events are made as they are asked for, sixty seconds before their deadlines.
+  const Answer note = [&](std::string_view event, const InvocationContext& context,
+                          Responder& responder) {
+    margins.push_back(clock.now() + 60s - *context.deadline);
+    return echo(event, context, responder);
+  };
+  auto at = ms();
+  for (const auto time : times) {
+    script.answers.push_back(
+        event("{}", {{"Lambda-Runtime-Deadline-Ms", std::to_string((at + 60s).count())}}));
+    script.answers.push_back(status(202));
+    at += time;
+  }
+  run(note);
+  ASSERT_EQ(margins.size(), 6u);
+  EXPECT_EQ(margins[0], 200ms) << "nothing known yet";
+  EXPECT_EQ(margins[1], 200ms) << "nor from what took no time at all";
+  EXPECT_EQ(margins[2], 600ms) << "twice the slowest";
+  EXPECT_EQ(margins[3], 2 * (300ms - std::chrono::nanoseconds(300ms) / 16)) << "slowly forgotten";
+  EXPECT_LT(margins[4], margins[3]);
+  EXPECT_EQ(margins[5], 1000ms) << "the most";
+}
+
+TEST_F(LoopTest, TellsOfEachInvocationAfterItsAnswer) {
+  std::vector<std::string> told;
+  options.invoked = [&](const Invoked& invoked) {
+    told.push_back(std::string(invoked.request_id) + (invoked.outcome.error ? " failed" : "") +
+                   " " + std::to_string(invoked.duration / 1ms));
+    EXPECT_EQ(answers().size(), told.size());
+  };
+  script.answers = {event(), status(202), event(), status(202)};
+  int calls = 0;
+  run([&](std::string_view, const InvocationContext&, Responder&) {
+    clock.advance(7ms);
+    Outcome outcome;
+    if (++calls == 2) outcome.error = {"Function.X", "x"};
+    return outcome;
+  });
+  EXPECT_THAT(told, ElementsAre("id-1 7", "id-1 failed 7"));
+}
+
+TEST_F(LoopTest, TellsAnInvocationInProgressToHurryWhenItIsStopped) {
+  script.answers = {event(), status(202)};
+  run([&](std::string_view event, const InvocationContext& context, Responder& responder) {
+    EXPECT_FALSE(*context.hurry);
+    loop->stop();
+    EXPECT_TRUE(*context.hurry);
+    return echo(event, context, responder);
+  });
+  EXPECT_EQ(answers().size(), 1u);
+}
+
 TEST_F(LoopTest, ReportsAFailedInvocation) {
   script.answers = {event("{}", {{"Lambda-Runtime-Invocation-Id", "try-7"}}), status(202)};
   run([](std::string_view, const InvocationContext&, Responder&) {
@@ -90,6 +154,10 @@ TEST_F(LoopTest, ReportsAFailedInvocation) {
   EXPECT_EQ(nlohmann::json::parse(sent.body),
             nlohmann::json::parse(R"({"errorMessage":"event: \"x\" is not known",
                 "errorType":"Function.UnsupportedEvent","stackTrace":[]})"));
+  EXPECT_EQ(nlohmann::json::parse(*sent.headers.get("Lambda-Runtime-Function-XRay-Error-Cause")),
+            nlohmann::json::parse(R"({"working_directory":"/var/task","paths":[],"exceptions":[
+                {"message":"event: \"x\" is not known","type":"Function.UnsupportedEvent",
+                 "stack":[]}]})"));
 }
 
 TEST_F(LoopTest, RefusesAnAnswerAboveTheLimitBeforeSendingIt) {
@@ -168,13 +236,33 @@ TEST_F(LoopTest, TreatsAnEventWithoutARequestIdAsAFailureOfNext) {
   EXPECT_EQ(answers().size(), 1u);
 }
 
-TEST_F(LoopTest, GivesUpAtOnceOnWhatIsNotHttpOrHasNoEnd) {
+// A client's headers come through in an event's; the next event may be sound.
+TEST_F(LoopTest, AsksAgainAfterWhatIsNotHttpOrHasNoEnd) {
   for (const Code code : {Code::kCorrupt, Code::kLimit}) {
     script = {};
-    script.answers = {fail(code, "no good"), event()};
+    script.answers = {fail(code, "no good"), event(), status(202)};
     EXPECT_EQ(run(echo), Ending::kFailed);
-    EXPECT_EQ(script.sent.size(), 1u);
+    EXPECT_EQ(answers().size(), 1u);
   }
+}
+
+TEST_F(LoopTest, RefusesAnEventThatIsTooLargeAndGoesOn) {
+  script.answers = {event(std::string(6u << 20, 'x')),
+                    status(202),
+                    event(std::string((6u << 20) + 100, 'x')),
+                    status(202),
+                    event(),
+                    status(202)};
+  int calls = 0;
+  run([&](std::string_view, const InvocationContext&, Responder&) {
+    ++calls;
+    return Outcome{};
+  });
+  ASSERT_EQ(answers().size(), 3u);
+  EXPECT_EQ(calls, 2);
+  EXPECT_THAT(answers()[1].target, HasSubstr("/error"));
+  EXPECT_THAT(answers()[1].body, HasSubstr("Function.RequestTooLarge"));
+  EXPECT_THAT(answers()[1].body, HasSubstr("6291556 bytes, Lambda's limit is 6291456"));
 }
 
 TEST_F(LoopTest, StopsAtOnceWhileItWaits) {
@@ -206,6 +294,12 @@ TEST_F(LoopTest, AnswersAnEventThatCameTogetherWithStop) {
     Racing(Script& script, Loop*& loop) : inner_(script), loop_(loop) {}
     Result<http::Response> request(const http::Call& call) override {
       auto answer = inner_.request(call);
+      if (call.target == kNextPath) loop_->stop();
+      return answer;
+    }
+    Result<http::Response> request(const http::Call& call,
+                                   const http::Client::Sink& sink) override {
+      auto answer = inner_.request(call, sink);
       if (call.target == kNextPath) loop_->stop();
       return answer;
     }
