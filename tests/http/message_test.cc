@@ -124,6 +124,27 @@ TEST(MessageReader, RefusesWhatIsNotHttp) {
   }
 }
 
+TEST(MessageReader, ReadsChunkedBodiesInAnyPieces) {
+  for (const std::string_view chunks : {"", "1\r\na\r\n", "1;x=y\r\na\r\n02\r\nbc\r\n"}) {
+    for (const std::string_view trailers : {"", "T: v\r\n"}) {
+      const std::string message = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                                  std::string(chunks) + "0\r\n" + std::string(trailers) + "\r\n";
+      // One byte, two, ... at a time, and in every two pieces.
+      for (std::size_t piece = 1; piece <= 2 * message.size(); ++piece) {
+        MessageReader reader(Side::kRequests, kHeadBytesMax);
+        const std::size_t first = piece > message.size() ? piece - message.size() : piece;
+        const std::size_t then = piece > message.size() ? message.size() : piece;
+        ASSERT_TRUE(reader.feed(std::string_view(message).substr(0, first)));
+        for (std::size_t at = first; at < message.size(); at += then) {
+          ASSERT_TRUE(reader.feed(std::string_view(message).substr(at, then))) << at;
+        }
+        ASSERT_TRUE(reader.done()) << message << piece;
+        EXPECT_EQ(reader.trailers().has("t"), !trailers.empty());
+      }
+    }
+  }
+}
+
 TEST(MessageReader, TakesControlsInAHeadAsSpacesWhereItIsToldTo) {
   const std::string answer =
       "HTTP/1.1 200 OK\r\nA: x\x01\x1f\x7fy\tz\r\nContent-Length: 3\r\n\r\n\x01\x02\x03";
