@@ -267,6 +267,16 @@ Result<Timed> time_function(const Command& command, std::string_view event, int 
   Child child;
   THAW_TRY_DO(child.start(with_api, -1));
   if (!readable(listener.get(), child, seconds_max)) return too_late(command);
+  // It registers an extension first, on a connection that it then keeps waiting on.
+  Handle extension(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  Stream registering(extension.get(), child, seconds_max);
+  constexpr std::string_view kRegistered =
+      "HTTP/1.1 200 OK\r\nLambda-Extension-Identifier: 1\r\nContent-Length: 2\r\n\r\n{}";
+  if (!registering.through("\r\n\r\n") ||
+      ::send(extension.get(), kRegistered.data(), kRegistered.size(), MSG_NOSIGNAL) < 0 ||
+      !readable(listener.get(), child, seconds_max)) {
+    return too_late(command);
+  }
   Handle connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
   Stream stream(connection.get(), child, seconds_max);
   const auto asked = stream.through("\r\n\r\n");

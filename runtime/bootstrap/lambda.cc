@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "handler/handler.h"
 #include "runtime/bootstrap/loops.h"
+#include "runtime/lambda/crew.h"
 #include "runtime/lambda/extension.h"
 #include "runtime/lambda/loop.h"
 #include "runtime/lambda/metrics_line.h"
@@ -19,11 +21,19 @@
 namespace thaw::bootstrap {
 namespace {
 
+struct Terminable {
+  lambda::Crew* crew;
+  lambda::LoopGate* gate;
+};
+
 // Read by the handler of SIGTERM, to which nothing can be handed.
-std::atomic<lambda::Loop*> running_loop{nullptr};
+std::atomic<const Terminable*> running{nullptr};
 
 void on_terminate(int) {
-  if (lambda::Loop* loop = running_loop) loop->stop();
+  const Terminable* const end = running;
+  if (end == nullptr) return;
+  end->gate->drain();
+  end->crew->stop();
 }
 
 void catch_terminate() {
@@ -51,19 +61,42 @@ void print_line(std::string_view line) {
   }
 }
 
+// `cold` outlives the options.
 lambda::LoopOptions loop_options(const LambdaSettings& settings, const Environment& environment,
-                                 const std::string& model_name) {
+                                 const std::string& model_name, std::atomic<bool>& cold) {
   lambda::LoopOptions options;
-  options.trace_id = [&](std::string_view id) {
-    environment.set("_X_AMZN_TRACE_ID", std::string(id));
-  };
+  if (settings.concurrency == 1) {  // a process has one environment
+    options.trace_id = [&](std::string_view id) {
+      environment.set("_X_AMZN_TRACE_ID", std::string(id));
+    };
+  }
   if (!settings.metrics) return options;
   const lambda::MetricsLabels labels{settings.function_name, settings.function_version, model_name};
-  options.invoked = [labels, cold = true](const lambda::Invoked& invoked) mutable {
-    print_line(lambda::metrics_line(labels, invoked, std::exchange(cold, false),
-                                    system_clock().wall_now()));
+  options.invoked = [labels, &cold](const lambda::Invoked& invoked) {
+    print_line(
+        lambda::metrics_line(labels, invoked, cold.exchange(false), system_clock().wall_now()));
   };
   return options;
+}
+
+// Opened, and made ready for as many callers as the platform sends at once.
+Result<std::unique_ptr<handler::Function>> open_for(const Settings& settings) {
+  THAW_TRY(function, open_function(settings));
+  if (settings.lambda.concurrency > 1) {
+    handler::SharedOptions shared;
+    // No loop is ever refused: each has one call at a time.
+    shared.waiting_max = std::min(settings.lambda.concurrency, lambda::Crew::kLoopsMax);
+    shared.active_max = std::min(shared.active_max, shared.waiting_max);
+    THAW_TRY_DO(function->share(shared));
+  }
+  return std::move(function);
+}
+
+int fail_init(const lambda::Connect& connect, const Error& error) {
+  log_error(error.message);
+  const auto reported = lambda::report_init_error(connect, init_error(error));
+  if (!reported) log_error(reported.error().message);
+  return kFailed;
 }
 
 }  // namespace
@@ -72,25 +105,28 @@ int run_lambda(const Settings& settings, const Environment& environment) {
   const lambda::Connect connect = lambda::connect_to(settings.runtime_api);
   // Beside the rest of the start, so that it costs it nothing.
   const auto extension = lambda::Extension::start(connect, system_clock());
-  auto function = open_function(settings);
-  if (!function) {
-    log_error(function.error().message);
-    const auto reported = lambda::report_init_error(connect, init_error(function.error()));
-    if (!reported) log_error(reported.error().message);
-    return kFailed;
-  }
+  const auto function = open_for(settings);
+  if (!function) return fail_init(connect, function.error());
   Clock& clock = system_clock();
-  handler::Handler handler((*function)->generator(), (*function)->manifest(), clock);
-  auto loop = lambda::Loop::create(
-      connect,
+  lambda::LoopGate gate(settings.lambda.concurrency);
+  handler::HandlerOptions handler_options;
+  handler_options.gate = &gate;
+  handler::Handler handler((*function)->generator(), (*function)->manifest(), clock,
+                           handler_options);
+  std::atomic<bool> cold{true};
+  const auto crew = lambda::Crew::create(
+      settings.lambda.concurrency, connect,
       [&](std::string_view event, const handler::InvocationContext& context,
-          handler::Responder& responder) { return handler.handle(event, context, responder); },
-      clock, loop_options(settings.lambda, environment, (*function)->manifest().name));
-  if (!loop) {
-    log_error(loop.error().message);
-    return kFailed;
-  }
-  running_loop = loop->get();
+          handler::Responder& responder) {
+        gate.began();
+        handler::Outcome outcome = handler.handle(event, context, responder);
+        gate.ended();
+        return outcome;
+      },
+      clock, loop_options(settings.lambda, environment, (*function)->manifest().name, cold));
+  if (!crew) return fail_init(connect, crew.error());
+  const Terminable terminable{crew->get(), &gate};
+  running = &terminable;
   catch_terminate();
   extension->wait_registered();
   if (settings.lambda.snap_start) {
@@ -101,8 +137,8 @@ int run_lambda(const Settings& settings, const Environment& environment) {
       return kFailed;
     }
   }
-  const lambda::Ending ending = (*loop)->run();
-  running_loop = nullptr;
+  const lambda::Ending ending = (*crew)->run();
+  running = nullptr;
   return ending == lambda::Ending::kStopped ? 0 : kFailed;
 }
 

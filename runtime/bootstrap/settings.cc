@@ -1,5 +1,6 @@
 #include "runtime/bootstrap/settings.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/str.h"
@@ -85,6 +86,9 @@ Result<Done> read_web(const Environment& environment, WebSettings& web) {
 
 Result<Done> read_lambda(const Environment& environment, LambdaSettings& settings) {
   settings.snap_start = environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == lambda::kSnapStart;
+  // A platform's own variables are not ours to refuse.
+  const auto concurrency = number_in<std::uint32_t>(environment.get("AWS_LAMBDA_MAX_CONCURRENCY"));
+  settings.concurrency = std::max(concurrency.value_or(1), std::uint32_t{1});
   settings.function_name = environment.get("AWS_LAMBDA_FUNCTION_NAME");
   settings.function_version = environment.get("AWS_LAMBDA_FUNCTION_VERSION");
   const std::string metrics = environment.get("THAW_METRICS");

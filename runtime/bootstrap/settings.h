@@ -39,10 +39,11 @@ struct WebSettings {
 
 // What Lambda's variables say, beside the function's own.
 struct LambdaSettings {
-  bool snap_start = false;       // AWS_LAMBDA_INITIALIZATION_TYPE
-  bool metrics = true;           // THAW_METRICS: "emf" or "off"
-  std::string function_name;     // AWS_LAMBDA_FUNCTION_NAME
-  std::string function_version;  // AWS_LAMBDA_FUNCTION_VERSION
+  bool snap_start = false;        // AWS_LAMBDA_INITIALIZATION_TYPE
+  bool metrics = true;            // THAW_METRICS: "emf" or "off"
+  std::uint32_t concurrency = 1;  // AWS_LAMBDA_MAX_CONCURRENCY
+  std::string function_name;      // AWS_LAMBDA_FUNCTION_NAME
+  std::string function_version;   // AWS_LAMBDA_FUNCTION_VERSION
 };
 
 struct Settings {

@@ -60,6 +60,12 @@ TEST(Settings, ReadWhatLambdaSays) {
   EXPECT_FALSE(all.metrics);
   EXPECT_EQ(all.function_name, "poems");
   EXPECT_EQ(all.function_version, "7");
+  EXPECT_EQ(none.concurrency, 1u);
+  const auto concurrency = [](const char* text) {
+    return read({{"AWS_LAMBDA_MAX_CONCURRENCY", text}}).lambda.concurrency;
+  };
+  EXPECT_EQ(concurrency("16"), 16u);
+  for (const char* odd : {"", "0", "-1", "many", "99999999999"}) EXPECT_EQ(concurrency(odd), 1u);
   EXPECT_FALSE(read({{"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"}}).lambda.snap_start);
   EXPECT_TRUE(read({{"THAW_METRICS", "emf"}}).lambda.metrics);
   EXPECT_EQ(refusal_of({{"THAW_METRICS", "loud"}}), "THAW_METRICS 'loud': wanted emf or off");

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file.h"
@@ -47,9 +48,15 @@ class Answered {
       ::execve(arguments[0], arguments, environment);
       ::_exit(127);
     }
+    // It registers an extension first, on a connection that it then keeps waiting on.
+    extension_ = ::accept(listener, nullptr, nullptr);
+    read_until(extension_, "\r\n\r\n");
+    constexpr std::string_view kRegistered =
+        "HTTP/1.1 200 OK\r\nLambda-Extension-Identifier: 1\r\nContent-Length: 2\r\n\r\n{}";
+    EXPECT_GT(::send(extension_, kRegistered.data(), kRegistered.size(), MSG_NOSIGNAL), 0);
     connection_ = ::accept(listener, nullptr, nullptr);
     ::close(listener);
-    read_until("\r\n\r\n");
+    read_until(connection_, "\r\n\r\n");
     at_next_ = now();
     const std::string event = R"({"prompt":"Name three colours.","max_tokens":2})";
     const std::string answer = cat(
@@ -57,12 +64,13 @@ class Answered {
         "Content-Length: ",
         event.size(), "\r\n\r\n", event);
     EXPECT_GT(::send(connection_, answer.data(), answer.size(), MSG_NOSIGNAL), 0);
-    read_until("completion_tokens");
+    read_until(connection_, "completion_tokens");
   }
   ~Answered() {
     ::kill(child_, SIGKILL);
     ::waitpid(child_, nullptr, 0);
     ::close(connection_);
+    ::close(extension_);
   }
   Answered(const Answered&) = delete;
   Answered& operator=(const Answered&) = delete;
@@ -84,17 +92,18 @@ class Answered {
   }
 
  private:
-  void read_until(const std::string& mark) {
+  static void read_until(int connection, const std::string& mark) {
     std::string text;
     char part[4096];
     while (text.find(mark) == std::string::npos) {
-      const ssize_t got = ::recv(connection_, part, sizeof part, 0);
+      const ssize_t got = ::recv(connection, part, sizeof part, 0);
       ASSERT_GT(got, 0) << "bootstrap went away";
       text.append(part, static_cast<std::size_t>(got));
     }
   }
 
   pid_t child_ = -1;
+  int extension_ = -1;
   int connection_ = -1;
   Megabytes at_next_;
 };

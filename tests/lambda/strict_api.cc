@@ -235,6 +235,34 @@ bool StrictApi::next(Connection& connection) {
   return cut == kNever;
 }
 
+// True: to the end; false: `early` bytes of it, and no more will be read; nothing: broken off.
+std::optional<bool> StrictApi::read_chunks(Connection& connection, Posted& posted,
+                                           std::size_t early) {
+  const auto wrong = [&](const std::string& what) { violation(cat("a stream: ", what)); };
+  for (;;) {
+    if (posted.body.size() >= early) return false;
+    const auto size_line = connection.until("\r\n");
+    if (!size_line) return std::nullopt;
+    static const std::regex kSize("[0-9a-fA-F]{1,8}\r\n");
+    if (!std::regex_match(*size_line, kSize)) wrong(cat("the chunk '", *size_line, "'"));
+    const std::size_t size = std::stoul(*size_line, nullptr, 16);
+    if (size == 0) break;
+    const auto part = connection.exactly(size + 2);
+    if (!part) return std::nullopt;
+    if (!part->ends_with("\r\n")) wrong("a chunk without its end");
+    posted.body += part->substr(0, size);
+  }
+  std::string trailers;
+  for (;;) {
+    const auto line = connection.until("\r\n");
+    if (!line) return std::nullopt;
+    if (*line == "\r\n") break;
+    trailers += *line;
+  }
+  posted.trailers = fields_of(trailers, wrong);
+  return true;
+}
+
 bool StrictApi::post(Connection& connection, std::string_view target) {
   const auto wrong = [&](const std::string& what) { violation(cat("POST ", target, ": ", what)); };
   const auto lines = connection.until("\r\n\r\n");
@@ -260,41 +288,17 @@ bool StrictApi::post(Connection& connection, std::string_view target) {
   posted.request_id = match[1];
   posted.verb = match[2];
   const Exchange* const exchange = at_ < exchanges_.size() ? &exchanges_[at_] : nullptr;
-  const auto reply_now = [&] {
-    if (exchange == nullptr || !invoked_) return false;
-    return posted.body.size() >= exchange->reply_early;
-  };
+  // The exchange's fault may end the body early.
+  const std::size_t early = exchange == nullptr || !invoked_ ? kNever : exchange->reply_early;
   bool whole = true;
   if (length) {
     auto body = connection.exactly(static_cast<std::size_t>(std::stoull(std::string(*length))));
     if (!body) return false;
     posted.body = *std::move(body);
-  }
-  while (posted.streamed) {
-    if (reply_now()) {
-      whole = false;
-      break;
-    }
-    const auto size_line = connection.until("\r\n");
-    if (!size_line) return false;
-    static const std::regex kSize("[0-9a-fA-F]{1,8}\r\n");
-    if (!std::regex_match(*size_line, kSize)) wrong(cat("the chunk '", *size_line, "'"));
-    const std::size_t size = std::stoul(*size_line, nullptr, 16);
-    if (size == 0) break;
-    const auto part = connection.exactly(size + 2);
-    if (!part) return false;
-    if (!part->ends_with("\r\n")) wrong("a chunk without its end");
-    posted.body += part->substr(0, size);
-  }
-  if (posted.streamed && whole) {
-    std::string trailers;
-    for (;;) {
-      const auto line = connection.until("\r\n");
-      if (!line) return false;
-      if (*line == "\r\n") break;
-      trailers += *line;
-    }
-    posted.trailers = fields_of(trailers, wrong);
+  } else {
+    const std::optional<bool> read = read_chunks(connection, posted, early);
+    if (!read) return false;
+    whole = *read;
   }
   posted.bytes = connection.read();
   if (!invoked_) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -65,6 +65,7 @@ class StrictApi {
   void converse(Connection& connection);
   bool next(Connection& connection);
   bool post(Connection& connection, std::string_view target);
+  std::optional<bool> read_chunks(Connection& connection, Posted& posted, std::size_t early);
   void check(const Posted& posted, const Exchange& exchange);
   std::string next_answer(const Exchange& exchange) const;
   void violation(std::string what) { violations_.push_back(std::move(what)); }
