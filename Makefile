@@ -1,9 +1,11 @@
 # What a person types. CMake does the work; see CMakePresets.json.
 .DEFAULT_GOAL := help
-.PHONY: help setup model build arm64-bootstrap test demo test-asan test-tsan test-aarch64 test-clients coverage fuzz clean
+.PHONY: help setup model build arm64-bootstrap test demo test-asan test-tsan test-aarch64 test-clients test-rie package \
+  coverage fuzz clean
 
 JOBS ?= $(shell nproc)
 FUZZ_RUNS ?= 100000
+ARCH ?= all
 
 help:
 	@echo "make demo          a real model answers a real event: installs, builds, downloads, runs"
@@ -13,6 +15,9 @@ help:
 	@echo "make test-tsan     the tests under ThreadSanitizer"
 	@echo "make test-aarch64  the tests for arm64, under qemu-user"
 	@echo "make test-clients  OpenAI's clients, the AI SDK, boto3 and curl against both programs"
+	@echo "make test-rie      both architectures' packages under AWS's runtime interface emulator"
+	@echo "make package SNAPSHOT=F.thaw [ARCH=x86-64|aarch64]"
+	@echo "                   Lambda's zip, Function Compute's, an OCI image layout: build/package"
 	@echo "make coverage      the tests, and which lines they reach"
 	@echo "make fuzz          libFuzzer on every reader of foreign bytes (FUZZ_RUNS=$(FUZZ_RUNS))"
 	@echo "make setup         the Debian packages that building and testing need"
@@ -58,6 +63,26 @@ test-clients: build model
 	@bash deploy/setup.sh clients
 	@bash tests/clients/install.sh build/clients
 	@python3 tests/clients/run.py build/release build/clients
+
+# What goes out to the platforms, in build/package; the smallest part of the house that each needs.
+arch_is = $(filter $(1) all,$(ARCH))
+bootstraps = $(if $(call arch_is,x86-64),--bootstrap x86-64=build/release/bootstrap) \
+  $(if $(call arch_is,aarch64),--bootstrap aarch64=build/aarch64/bootstrap)
+
+.PHONY: package-asked
+package-asked:
+	@[ -n "$(SNAPSHOT)" ] || { echo "make package: no snapshot; SNAPSHOT=F.thaw names one" >&2; exit 2; }
+
+package: package-asked $(if $(call arch_is,x86-64),build) $(if $(call arch_is,aarch64),arm64-bootstrap)
+	@python3 deploy/package.py "$(SNAPSHOT)" $(bootstraps) --out build/package
+
+test-rie: build model arm64-bootstrap
+	@mkdir -p build/rie
+	build/release/thaw freeze models/SmolLM2-135M-Instruct.Q4_1.gguf -o build/rie/smollm2.thaw
+	@python3 deploy/package.py build/rie/smollm2.thaw --bootstrap x86-64=build/release/bootstrap \
+	  --bootstrap aarch64=build/aarch64/bootstrap --out build/rie/package
+	@for arch in x86-64 aarch64; do python3 tests/rie/run.py --arch $$arch --cache build/cache \
+	  --package build/rie/package/lambda-$$arch-smollm2.zip || exit 1; done
 
 coverage: arm64-bootstrap model
 	@bash deploy/setup.sh coverage
