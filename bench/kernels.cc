@@ -66,7 +66,8 @@ void matmul(benchmark::State& state, const KernelSet& set, Kind kind, const Size
   const std::vector<float> x = random.floats(size.tokens * size.cols);
   Activations in = {x.data(), size.cols, size.tokens, size.cols};
   const Memory packed = allocate(set.packed_bytes(size.tokens, size.cols, in.refined));
-  const std::size_t blocks = (size.tokens + set.token_block - 1) / set.token_block;
+  const std::size_t block = set.token_block(size.tokens);
+  const std::size_t blocks = (size.tokens + block - 1) / block;
   if (!info(kind).is_float) {
     set.pack(in, 0, blocks, packed.get());
     in.packed = packed.get();
@@ -90,7 +91,8 @@ void pack(benchmark::State& state, const KernelSet& set, const Size& size) {
   const std::vector<float> x = random.floats(size.tokens * size.cols);
   const Activations in = {x.data(), size.cols, size.tokens, size.cols};
   const Memory packed = allocate(set.packed_bytes(size.tokens, size.cols, in.refined));
-  const std::size_t blocks = (size.tokens + set.token_block - 1) / set.token_block;
+  const std::size_t block = set.token_block(size.tokens);
+  const std::size_t blocks = (size.tokens + block - 1) / block;
   for (auto _ : state) {
     set.pack(in, 0, blocks, packed.get());
     benchmark::ClobberMemory();

@@ -39,19 +39,23 @@ struct PackedBlock {
   }
 };
 
+inline constexpr std::size_t kBlockTokensMax = kTokenBlock > kDirect ? kTokenBlock : kDirect;
+
+// Tokens of each packed block of an input of so many; the last has what is left.
+std::size_t token_block(std::size_t tokens) { return tokens <= kDirect ? kDirect : kTokenBlock; }
+
 std::size_t packed_bytes(std::size_t tokens, std::size_t cols, std::size_t refined) {
   const PackedShape shape = {cols / kGroupCols, refined};
-  const std::size_t rest = tokens % kTokenBlock;
-  return tokens / kTokenBlock * shape.block_bytes(kTokenBlock) +
-         (rest == 0 ? 0 : shape.block_bytes(rest));
+  const std::size_t block = token_block(tokens), rest = tokens % block;
+  return tokens / block * shape.block_bytes(block) + (rest == 0 ? 0 : shape.block_bytes(rest));
 }
 
 // The groups that are refined for each token of a block, and for any of them, as bits.
 struct RefinedGroups {
   static constexpr std::size_t kWords = kPackedColsMax / kGroupCols / 64;
   std::uint64_t any[kWords];
-  std::uint32_t of[kTokenBlock][kRefinedMax];
-  std::size_t count[kTokenBlock];
+  std::uint32_t of[kBlockTokensMax][kRefinedMax];
+  std::size_t count[kBlockTokensMax];
   bool all;
 
   static bool has(const std::uint64_t* bits, std::size_t g) { return bits[g / 64] >> g % 64 & 1; }
@@ -114,11 +118,12 @@ inline void left_over(const float* x, float* e) {
 void pack(const Activations& in, std::size_t block_begin, std::size_t block_end,
           std::byte* packed) {
   const PackedShape shape = {in.cols / kGroupCols, in.refined};
+  const std::size_t most = token_block(in.tokens);
   for (std::size_t block = block_begin; block < block_end; ++block) {
-    const std::size_t first = block * kTokenBlock;
-    const std::size_t tokens = in.tokens - first < kTokenBlock ? in.tokens - first : kTokenBlock;
+    const std::size_t first = block * most;
+    const std::size_t tokens = in.tokens - first < most ? in.tokens - first : most;
     const RefinedGroups refined = refined_groups(in, first, tokens);
-    std::byte* to = packed + block * shape.block_bytes(kTokenBlock);
+    std::byte* to = packed + block * shape.block_bytes(most);
     std::uint32_t* run = reinterpret_cast<std::uint32_t*>(to);
     std::uint32_t* group_of = run + shape.runs() + 1;
     std::byte* const terms = to + shape.directory_bytes(tokens);

@@ -12,8 +12,8 @@
 constexpr KernelSet make_set(std::string_view name) {
   return {
       .name = name,
-      .token_block = kTokenBlock,
-      .tile_panels = kTilePanels,
+      .token_block = token_block,
+      .tile_panels = tile_panels,
       .packed_bytes = packed_bytes,
       .pack = pack,
       .scratch_bytes = scratch_bytes,

@@ -78,17 +78,17 @@ struct KernelSet {
 
   // --- matrix products ---
   // Quantises activations to s8 in groups of 32 (ARITHMETIC.md, "activations") in the set's own
-  // packed layout. Tokens are packed in blocks of `token_block`; different blocks may be packed by
-  // different threads.
-  std::size_t token_block;
-  // Panels that matmul takes at once where there are more tokens than one block: pieces of work
-  // that are multiples of it waste nothing.
-  std::size_t tile_panels;
+  // packed layout. Inputs of so many tokens are packed in blocks of token_block(tokens); different
+  // blocks may be packed by different threads.
+  std::size_t (*token_block)(std::size_t tokens);
+  // Panels that matmul takes at once for so many tokens: pieces of work that are multiples of it
+  // waste nothing.
+  std::size_t (*tile_panels)(std::size_t tokens);
   // Bytes of the packed form of [tokens, cols] with `refined` as in Activations, to be 64-byte
   // aligned.
   std::size_t (*packed_bytes)(std::size_t tokens, std::size_t cols, std::size_t refined);
-  // Packs blocks [block_begin, block_end) of `in` (tokens block*token_block ...) into `packed`, the
-  // start of the whole packed form.
+  // Packs blocks [block_begin, block_end) of `in` (from token block * token_block(in.tokens) on)
+  // into `packed`, the start of the whole packed form.
   void (*pack)(const Activations& in, std::size_t block_begin, std::size_t block_end,
                std::byte* packed);
   // Scratch bytes that matmul wants from its caller, one piece per thread, 64-byte aligned.

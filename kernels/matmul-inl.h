@@ -1,6 +1,8 @@
 // Matrix products: how panels, columns and tokens are walked. The set's products do the arithmetic;
 // they provide, for quantised kinds:
-//   kTokenBlock                    tokens of one packed block
+//   kTokenBlock                    tokens of one packed block of an input of many tokens
+//   kDirect                        tokens that are few: up to so many are one packed block
+//   direct_panels(tokens)          panels that multiply_panels takes of so many
 //   packed_group_bytes(tokens)     bytes of one packed group of a block of so many tokens
 //   pack_group(x, group, tokens, token)       quantises 32 floats into their place in the group
 //   kTilePanels                    panels that share the loads of activations
@@ -10,18 +12,23 @@
 //   multiply_expanded<kind, tokens>(weights, terms, sums)
 //       adds onto sums [tokens][kTilePanels][16], term by term; weights: of each group one expanded
 //       group for each of kTilePanels panels
-//   multiply_panel<kind, tokens>(panel, terms, sums)
-//       the same for one panel, without expanding; tokens <= kDirect
+//   multiply_panels<kind, tokens, panels>(where, terms, sums)
+//       the same for panels as they lie, onto sums [panels][tokens][16]; tokens <= kDirect
 //
-// Few tokens: weights are streamed once and expanded in registers. More: each panel's columns are
-// expanded once, kBlockGroups groups at a time (so that they stay in the first-level cache), and
-// reused for all tokens, whose sums wait in a tile.
+// Few tokens: weights are streamed once and expanded in registers, several panels side by side: the
+// processor reads ahead in each of such streams, and memory gives more to several than to one.
+// More: each panel's columns are expanded once, kBlockGroups groups at a time (so that they stay in
+// the first-level cache), and reused for all tokens, whose sums wait in a tile.
 
 inline constexpr std::size_t kFloatBlock = 256;  // expanded columns of float kinds: 16 KiB
 inline constexpr std::size_t kTileTokens = 512;  // their sums: 32 KiB for each of kTilePanels
 inline constexpr std::size_t kExpandedBytes = kBlockGroups * kTilePanels * 704;  // 704: the largest
 static_assert(kTileTokens % kTokenBlock == 0);
 static_assert(kExpandedBytes >= kFloatBlock * kPanelRows * sizeof(float));
+
+std::size_t tile_panels(std::size_t tokens) {
+  return tokens <= kDirect ? direct_panels(tokens) : kTilePanels;
+}
 
 std::size_t scratch_bytes(Kind, std::size_t, std::size_t tokens) {
   const std::size_t tile = tokens < kTileTokens ? tokens : kTileTokens;
@@ -146,36 +153,44 @@ void multiply_tile(const Tile& tile) {
   }
 }
 
-// One packed block of `tokens` tokens against one panel where it lies.
-template <Kind kKind, int kTokens>
-void multiply_block_directly(std::size_t tokens, const std::byte* panel, const std::byte* at,
-                             const PackedShape& shape, float* sums) {
-  if (tokens == kTokens) {
-    const PackedBlock block = PackedBlock::at(at, shape, kTokens);
-    const Terms terms = {block.group, block.first[shape.runs()], 0, block.terms};
-    multiply_panel<kKind, kTokens>(panel, terms, sums);
-  } else if constexpr (kTokens > 1) {
-    multiply_block_directly<kKind, kTokens - 1>(tokens, panel, at, shape, sums);
-  }
-}
-
-// Up to kDirect tokens: each panel is read from memory for the first block of them.
-template <Kind kKind>
-void multiply_few(const Matrix& w, std::size_t panel_begin, std::size_t panel_end,
-                  const Activations& in, float* y, std::size_t y_stride) {
+// kPanels panels from `panel` on, streamed once for all of up to kDirect tokens.
+template <Kind kKind, int kTokens, int kPanels>
+void multiply_streams(const Matrix& w, std::size_t panel, const Activations& in, float* y,
+                      std::size_t y_stride) {
   const std::size_t panel_bytes =
       w.cols / kGroupCols / Layout<kKind>::kGroups * Layout<kKind>::kBlock;
   const PackedShape shape = {in.cols / kGroupCols, in.refined};
-  for (std::size_t panel = panel_begin; panel < panel_end; ++panel) {
-    const std::byte* at = in.packed;
-    for (std::size_t t = 0; t < in.tokens; t += kTokenBlock) {
-      const std::size_t tokens = in.tokens - t < kTokenBlock ? in.tokens - t : kTokenBlock;
-      alignas(64) float sums[kTokenBlock * kPanelRows] = {};
-      multiply_block_directly<kKind, static_cast<int>(kTokenBlock)>(
-          tokens, w.panels + panel * panel_bytes, at, shape, sums);
-      write_rows(w, panel, sums, kPanelRows, tokens, y + t * y_stride, y_stride);
-      at += shape.block_bytes(kTokenBlock);
-    }
+  const PackedBlock block = PackedBlock::at(in.packed, shape, kTokens);
+  const Terms terms = {block.group, block.first[shape.runs()], 0, block.terms};
+  const std::byte* panels[kPanels];
+  for (int p = 0; p < kPanels; ++p) panels[p] = w.panels + (panel + p) * panel_bytes;
+  alignas(64) float sums[kTokens * kPanels * kPanelRows] = {};
+  multiply_panels<kKind, kTokens, kPanels>(panels, terms, sums);
+  for (int p = 0; p < kPanels; ++p) {
+    write_rows(w, panel + p, sums + p * kTokens * kPanelRows, kPanelRows, kTokens, y, y_stride);
+  }
+}
+
+// The last panels are taken by halves as many.
+template <Kind kKind, int kTokens, int kPanels>
+void multiply_few_panels(const Matrix& w, std::size_t panel, std::size_t panel_end,
+                         const Activations& in, float* y, std::size_t y_stride) {
+  for (; panel + kPanels <= panel_end; panel += kPanels) {
+    multiply_streams<kKind, kTokens, kPanels>(w, panel, in, y, y_stride);
+  }
+  if constexpr (kPanels > 1) {
+    multiply_few_panels<kKind, kTokens, kPanels / 2>(w, panel, panel_end, in, y, y_stride);
+  }
+}
+
+template <Kind kKind, int kTokens>
+void multiply_few(const Matrix& w, std::size_t panel_begin, std::size_t panel_end,
+                  const Activations& in, float* y, std::size_t y_stride) {
+  if (in.tokens == kTokens) {
+    multiply_few_panels<kKind, kTokens, static_cast<int>(direct_panels(kTokens))>(
+        w, panel_begin, panel_end, in, y, y_stride);
+  } else if constexpr (kTokens > 1) {
+    multiply_few<kKind, kTokens - 1>(w, panel_begin, panel_end, in, y, y_stride);
   }
 }
 
@@ -183,7 +198,7 @@ template <Kind kKind>
 void multiply_quantised(const Matrix& w, std::size_t panel_begin, std::size_t panel_end,
                         const Activations& in, float* y, std::size_t y_stride, std::byte* scratch) {
   if (in.tokens <= kDirect) {
-    multiply_few<kKind>(w, panel_begin, panel_end, in, y, y_stride);
+    multiply_few<kKind, static_cast<int>(kDirect)>(w, panel_begin, panel_end, in, y, y_stride);
     return;
   }
   float* sums = reinterpret_cast<float*>(scratch + kExpandedBytes);

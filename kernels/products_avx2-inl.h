@@ -12,6 +12,7 @@
 inline constexpr std::size_t kTokenBlock = 4;
 inline constexpr std::size_t kTilePanels = 1;
 inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand in registers
+constexpr std::size_t direct_panels(std::size_t tokens) { return tokens <= 2 ? 4 : 1; }
 inline constexpr std::size_t kDirectFloat = 4;
 
 constexpr std::size_t packed_group_bytes(std::size_t tokens) { return 48 * tokens; }
@@ -360,11 +361,13 @@ template <Kind kKind, int kTokens>
   }
 }
 
-template <Kind kKind, int kTokens>
-void multiply_panel(const std::byte* panel, const Terms& terms, float* sums) {
+template <Kind kKind, int kTokens, int kPanels>
+void multiply_panels(const std::byte* const* panels, const Terms& terms, float* sums) {
   const std::byte* x = terms.x;
   for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
-    prefetch_group<kKind>(panel, terms.at(i));
-    multiply_group<kKind, false, kTokens>(panel, terms.at(i), x, sums);
+    for (int p = 0; p < kPanels; ++p) {
+      prefetch_group<kKind>(panels[p], terms.at(i));
+      multiply_group<kKind, false, kTokens>(panels[p], terms.at(i), x, sums + 16 * kTokens * p);
+    }
   }
 }

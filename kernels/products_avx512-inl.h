@@ -12,6 +12,7 @@
 inline constexpr std::size_t kTokenBlock = 4;
 inline constexpr std::size_t kTilePanels = 4;
 inline constexpr std::size_t kDirect = 8;  // tokens up to which weights expand in registers
+constexpr std::size_t direct_panels(std::size_t tokens) { return tokens <= 4 ? 4 : 2; }
 inline constexpr std::size_t kDirectFloat = 4;
 
 inline constexpr float kMagic = 0x1.8p23f;
@@ -307,23 +308,33 @@ template <Kind kKind, int kTokens>
   }
 }
 
-template <Kind kKind, int kTokens>
-void multiply_panel(const std::byte* panel, const Terms& terms, float* tile) {
-  Lanes16 sums[kTokens];
+// The same for panels as they lie.
+template <Kind kKind, int kTokens, int kPanels>
+[[gnu::noinline]] void multiply_panels(const std::byte* const* from, const Terms& terms,
+                                       float* sums) {
+  const std::byte* panels[kPanels];
   THAW_UNROLL
-  for (int t = 0; t < kTokens; ++t) sums[t] = Lanes16::load(tile + 16 * t);
+  for (int p = 0; p < kPanels; ++p) panels[p] = from[p];
   const std::byte* x = terms.x;
   for (std::size_t i = 0; i < terms.count; ++i, x += packed_group_bytes(kTokens)) {
-    prefetch_group<kKind>(panel, terms.at(i));
-    const Group<kKind, false> groups[1] = {Group<kKind, false>::at(panel, terms.at(i))};
-    Lanes16 dots[kTokens][1];
-    dot_group(groups, x, dots);
-    const Scales scales = groups[0].scales();
+    const std::size_t g = terms.at(i);
+    Group<kKind, false> groups[kPanels];
     THAW_UNROLL
-    for (int t = 0; t < kTokens; ++t) {
-      sums[t] = finish<kKind, kTokens>(dots[t][0], scales, x, t, sums[t]);
+    for (int p = 0; p < kPanels; ++p) {
+      prefetch_group<kKind>(panels[p], g);
+      groups[p] = Group<kKind, false>::at(panels[p], g);
+    }
+    Lanes16 dots[kTokens][kPanels];
+    dot_group(groups, x, dots);
+    asm volatile("" ::: "memory");
+    THAW_UNROLL
+    for (int p = 0; p < kPanels; ++p) {
+      const Scales scales = groups[p].scales();
+      THAW_UNROLL
+      for (int t = 0; t < kTokens; ++t) {
+        float* sum = sums + 16 * (p * kTokens + t);
+        finish<kKind, kTokens>(dots[t][p], scales, x, t, Lanes16::load(sum)).store(sum);
+      }
     }
   }
-  THAW_UNROLL
-  for (int t = 0; t < kTokens; ++t) sums[t].store(tile + 16 * t);
 }

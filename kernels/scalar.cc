@@ -89,8 +89,8 @@ std::size_t argmax(const float* x, std::size_t count) {
 
 constexpr KernelSet kScalar = {
     .name = "scalar",
-    .token_block = 1,
-    .tile_panels = 1,
+    .token_block = [](std::size_t) -> std::size_t { return 1; },
+    .tile_panels = [](std::size_t) -> std::size_t { return 1; },
     .packed_bytes = scalar::packed_bytes,
     .pack = scalar::pack,
     .scratch_bytes = scalar::scratch_bytes,

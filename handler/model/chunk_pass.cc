@@ -180,7 +180,7 @@ Activations ChunkPass::norm_and_pack(const float* weight, bool residual) {
   float* h = scratch_.h.floats(rows_ * c.dim);
   const Activations in = input(h, c.dim, rows_, refined_groups(c.dim));
   std::byte* packed = scratch_.packed.bytes(0);
-  const std::size_t block = set_.token_block;
+  const std::size_t block = set_.token_block(rows_);
   pool_.run((rows_ + block - 1) / block, [&](std::size_t task, unsigned) {
     const std::size_t end = std::min(rows_, (task + 1) * block);
     for (std::size_t row = task * block; row < end; ++row) {
@@ -197,7 +197,7 @@ Activations ChunkPass::pack(const float* x, std::size_t cols, std::size_t rows,
   const Activations in = input(x, cols, rows, refined);
   if (in.packed == nullptr) return in;
   std::byte* packed = scratch_.packed.bytes(0);
-  const std::size_t block = set_.token_block;
+  const std::size_t block = set_.token_block(rows);
   pool_.run((rows + block - 1) / block,
             [&](std::size_t task, unsigned) { set_.pack(in, task, task + 1, packed); });
   return in;
@@ -213,8 +213,7 @@ void ChunkPass::multiply(std::span<const Product> products, const Activations& i
   }
   for (Engine::Scratch::PerThread& thread : scratch_.threads) thread.matmul.bytes(scratch_bytes);
   const std::size_t share = panels / (pool_.threads() * kTasksPerThread);
-  const std::size_t unit = in.tokens > set_.token_block ? set_.tile_panels : 1;
-  const std::size_t step = round_up(std::max<std::size_t>(1, share), unit);
+  const std::size_t step = round_up(std::max<std::size_t>(1, share), set_.tile_panels(in.tokens));
   pool_.run((panels + step - 1) / step, [&](std::size_t task, unsigned thread) {
     std::byte* scratch = scratch_.threads[thread].matmul.bytes(0);
     std::size_t begin = task * step;

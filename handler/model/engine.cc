@@ -20,9 +20,9 @@ std::uint32_t chunk_for(const Config& c, const EngineOptions& options,
   const std::size_t widest = round_up(
       std::max({std::size_t{c.dim}, std::size_t{c.ffn_dim}, std::size_t{c.heads} * c.value_dim}),
       kernels::kGroupCols);
-  const std::size_t block = set.token_block;
-  const std::size_t bytes =
-      floats * sizeof(float) + set.packed_bytes(block, widest, kernels::kRefinedMax) / block;
+  const std::size_t block = set.token_block(kChunkTokensMax);
+  const std::size_t packed = set.packed_bytes(kChunkTokensMax, widest, kernels::kRefinedMax);
+  const std::size_t bytes = floats * sizeof(float) + packed / kChunkTokensMax;
   const std::size_t tokens = options.activation_bytes / bytes / block * block;
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(tokens, block, kChunkTokensMax));
 }

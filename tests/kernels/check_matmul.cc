@@ -47,7 +47,7 @@ std::vector<float> multiply(const KernelSet& set, const Matrix& w, Inputs& input
   const bool quantised = !info(w.kind).is_float;
   Aligned packed(quantised ? set.packed_bytes(tokens, w.cols, work.refined) : 0, 0xa5);
   if (quantised) {
-    const std::size_t blocks = (tokens + set.token_block - 1) / set.token_block;
+    const std::size_t blocks = (tokens + set.token_block(tokens) - 1) / set.token_block(tokens);
     if (work.blocks_backwards) {
       for (std::size_t b = blocks; b-- > 0;) set.pack(in, b, b + 1, packed.data());
     } else {
