@@ -54,23 +54,18 @@ Result<std::unique_ptr<Sequence>> Sequence::start(
   const auto begin = parts.clock.now();
   self.begin_ = begin - tokenise;
   self.waited_before_ = parts.engine.waited();
-  if (request.use_prefix) THAW_TRY_DO(self.restore());
+  if (request.use_prefix) self.restore();
   self.phase_begin_ = parts.clock.now();
   self.out_.phases.prefix = self.phase_begin_ - begin;
   return sequence;
 }
 
-Result<Done> Sequence::restore() {
+void Sequence::restore() {
   // The last token is computed in any case: its logits are wanted.
   const auto match = parts_.prefixes.longest(std::span(prompt_).first(prompt_.size() - 1));
-  if (match.prefix == nullptr) return Done{};
-  const model::KvView& kv = match.prefix->kv;
-  const std::size_t blocks =
-      (std::size_t{match.tokens} + kernels::kKvBlockPositions - 1) / kernels::kKvBlockPositions;
-  THAW_TRY_DO(parts_.engine.fetch({kv.blocks, blocks * kv.stride}));
-  session_->restore(kv, match.tokens);
+  if (match.prefix == nullptr) return;
+  session_->restore(match.prefix->kv, match.tokens);
   out_.usage.cached_tokens = match.tokens;
-  return Done{};
 }
 
 bool Sequence::too_late(std::chrono::nanoseconds step) const {

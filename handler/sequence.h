@@ -34,8 +34,7 @@ class Sequence {
  public:
   // `prompt`, not empty, takes `tokenise` to have been made. `wanted` (may be empty) is asked in
   // the place of request.wanted. Restores what a stored prefix has of the prompt. Errors: kInvalid
-  // (a sampling option), kLimit (the prompt does not fit the context), kCorrupt and kIo (the prefix
-  // is damaged, or cannot be read).
+  // (a sampling option), kLimit (the prompt does not fit the context).
   static Result<std::unique_ptr<Sequence>> start(const SequenceParts& parts,
                                                  std::vector<text::Token> prompt,
                                                  std::chrono::nanoseconds tokenise,
@@ -74,7 +73,7 @@ class Sequence {
   bool may_go_on(std::chrono::nanoseconds step);
   void choose();
   void note_first_token();
-  Result<Done> restore();
+  void restore();
 
   const SequenceParts parts_;
   const GenerationRequest& request_;

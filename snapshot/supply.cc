@@ -176,7 +176,7 @@ void Supply::expect(Bytes bytes) const {
   if (!reader_.mapping().is_cached(offset)) reader_.mapping().will_need(bytes_of(chunk));
 }
 
-Result<Done> Supply::fetch(Bytes bytes, ThreadPool* pool) {
+void Supply::hurry(Bytes bytes) {
   if (bytes.size() > kChunkBytes) {
     const auto offset = static_cast<std::uint64_t>(bytes.data() - file_.data());
     urgent_end_.store(0, std::memory_order_release);
@@ -184,6 +184,10 @@ Result<Done> Supply::fetch(Bytes bytes, ThreadPool* pool) {
     urgent_end_.store((offset + bytes.size() - 1) / kChunkBytes + 1, std::memory_order_release);
   }
   need(bytes);
+}
+
+Result<Done> Supply::fetch(Bytes bytes, ThreadPool* pool) {
+  hurry(bytes);
   if (failed_.load(std::memory_order_acquire)) {
     const std::lock_guard lock(error_mutex_);
     return *error_;

@@ -56,12 +56,14 @@ class Supply {
   void need(Bytes bytes);
   // Whether weights are still to be checked.
   bool checks() const { return checks_.load(std::memory_order_relaxed); }
-  // Takes bytes of the weights that were just used, while they are in a cache.
+  // Takes bytes that were just used, while they are in a cache.
   void pass(Bytes bytes) {
     if (checks()) granules_->pass(bytes);
   }
-  // need(), and the bytes are checked now: for what is used once and here and there (a prefix, rows
-  // of an embedding). Errors: kCorrupt, kIo.
+  // need(), before the weights that are being read ahead.
+  void hurry(Bytes bytes);
+  // hurry(), and the bytes are checked now: for what is used once and here and there (a prefix,
+  // rows of an embedding). Errors: kCorrupt, kIo.
   Result<Done> fetch(Bytes bytes, ThreadPool* pool = nullptr);
 
   // Whether everything that was used up to now was sound; to be asked before what was computed is

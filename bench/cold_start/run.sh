@@ -40,7 +40,7 @@ printf '<|im_start|>system\n%s<|im_end|>\n<|im_start|>user\n%s<|im_end|>\n<|im_s
 readonly event="{\"messages\":[{\"role\":\"system\",\"content\":\"$system\"},{\"role\":\"user\",\
 \"content\":\"$question\"}],\"max_tokens\":2,\"temperature\":0,\"stream\":true}"
 
-exec "$programs/bench/bench_cold_start" --bootstrap "$programs/bootstrap" \
+exec "$programs/bench/bench_cold_start" --bootstrap "${BOOTSTRAP:-$programs/bootstrap}" \
   --empty "$programs/bench/bench_empty" --source "$source" --snapshot "$folder/$name.thaw" \
   --bare "$folder/$name-bare.thaw" --event "$event" --title "$name: exec to first token" \
   --svg "$folder/$name.svg" --json "$folder/$name.json" \

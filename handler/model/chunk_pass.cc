@@ -15,13 +15,10 @@ using kernels::Matrix;
 // Rows whose logits are computed at once: the output matrix is read once for them, and the buffer
 // stays small (4 * 152k * 4 bytes = 2.4 MB).
 constexpr std::size_t kLogitsRows = 4;
-// What one thread's partial attention results may take before tokens are taken in smaller tiles.
-constexpr std::size_t kPartialFloatsMax = 128 << 10;
-constexpr std::size_t kTileTokensMax = 16;
 // Parallel tasks a product is cut in, per thread: enough to even out, few enough to be cheap.
 constexpr std::size_t kTasksPerThread = 16;
 // What is multiplied and then checked at once, so that the check finds it in a core's cache.
-constexpr std::size_t kCheckedBytes = 128 << 10;
+constexpr std::size_t kCheckedBytes = 32 << 10;
 constexpr std::size_t kTensorAlign = 64;  // where tensors begin; zeros lie between them
 
 // Groups of a residual stream's normed row that get a second term (ARITHMETIC.md, "the forward
@@ -56,9 +53,18 @@ Result<Done> ChunkPass::run() {
   const Config& c = plan_.config;
   scratch_.x.floats(rows_ * c.dim);
   scratch_.h.floats(rows_ * c.dim);
+  if (supply_ != nullptr) {
+    for (const Segment& segment : segments_) supply_->hurry(segment.session->unchecked().bytes());
+  }
   THAW_TRY_DO(embed());
   prepare_rope();
   for (std::uint32_t i = 0; i < c.layers; ++i) layer(i);
+  for (const Segment& segment : segments_) {
+    const Bytes restored = segment.session->unchecked().bytes();
+    if (restored.empty()) continue;
+    if (supply_ != nullptr) THAW_TRY_DO(supply_->fetch(restored, &pool_));
+    segment.session->set_checked();
+  }
   return Done{};
 }
 
@@ -251,93 +257,6 @@ void ChunkPass::multiply_panels(const Product& product, std::size_t begin, std::
         to == matrix.panel_count() ? round_up(to * panel, kTensorAlign) : to * panel;
     supply_->pass({matrix.panels + at * panel, stop - at * panel});
   }
-}
-
-void ChunkPass::attention_inputs(std::uint32_t index) {
-  const Config& c = plan_.config;
-  const LayerPlan& layer = plan_.layers[index];
-  const kernels::KvShape shape = plan_.kv_shape();
-  const std::size_t query_cols = std::size_t{c.heads} * c.head_dim;
-  const std::size_t key_cols = std::size_t{c.kv_heads} * c.head_dim;
-  const std::size_t value_cols = std::size_t{c.kv_heads} * c.value_dim;
-  float* queries = scratch_.query.floats(0);
-  float* keys = scratch_.key.floats(0);
-  float* values = scratch_.value.floats(0);
-  const float* cosine = scratch_.cosine.floats(0);
-  const float* sine = scratch_.sine.floats(0);
-
-  const auto heads = [&](float* x, std::size_t count, const float* norm, std::size_t row) {
-    for (std::size_t head = 0; head < count; ++head, x += c.head_dim) {
-      if (norm != nullptr) set_.rms_norm(x, norm, c.rms_epsilon, c.head_dim, x);
-      set_.rope(x, cosine + row * c.rope_pairs, sine + row * c.rope_pairs, c.rope_pairs,
-                c.rope_interleaved != 0);
-    }
-  };
-  for (const Segment& segment : segments_) {
-    pool_.run(segment.tokens.size(), [&](std::size_t token, unsigned) {
-      const std::size_t row = segment.first_row + token;
-      float* q = queries + row * query_cols;
-      float* k = keys + row * key_cols;
-      float* v = values + row * value_cols;
-      if (layer.query_bias != nullptr) set_.add(q, layer.query_bias, query_cols);
-      if (layer.key_bias != nullptr) set_.add(k, layer.key_bias, key_cols);
-      if (layer.value_bias != nullptr) set_.add(v, layer.value_bias, value_cols);
-      heads(q, c.heads, layer.query_norm, row);
-      heads(k, c.kv_heads, layer.key_norm, row);
-      const auto position = static_cast<std::uint32_t>(segment.first_position + token);
-      set_.store_kv(shape, k, v, position, segment.session->block_at(index, position));
-    });
-  }
-}
-
-void ChunkPass::attend(std::uint32_t index) {
-  const Config& c = plan_.config;
-  scratch_.attended.floats(rows_ * c.heads * c.value_dim);
-  const std::size_t heads_per_kv = c.heads / c.kv_heads;
-  const std::size_t per_query = kernels::partial_floats(plan_.kv_shape());
-  for (const Segment& segment : segments_) {
-    const std::size_t tokens = segment.tokens.size();
-    const std::size_t splits = (segment.first_position + tokens - 1) / kernels::kSplitPositions + 1;
-    const std::size_t tile = std::clamp<std::size_t>(
-        kPartialFloatsMax / (splits * heads_per_kv * per_query), 1, kTileTokensMax);
-    const std::size_t tiles = (tokens + tile - 1) / tile;
-    pool_.run(tiles * c.kv_heads, [&](std::size_t task, unsigned thread) {
-      const std::size_t begin = task / c.kv_heads * tile;
-      attend_tile(index, segment, static_cast<std::uint32_t>(task % c.kv_heads), begin,
-                  std::min(tokens, begin + tile), thread);
-    });
-  }
-}
-
-void ChunkPass::attend_tile(std::uint32_t index, const Segment& segment, std::uint32_t kv_head,
-                            std::size_t begin, std::size_t end, unsigned thread) {
-  const Config& c = plan_.config;
-  const kernels::KvShape shape = plan_.kv_shape();
-  const std::uint32_t heads_per_kv = c.heads / c.kv_heads;
-  const std::size_t query_cols = std::size_t{c.heads} * c.head_dim;
-  const std::size_t attended_cols = std::size_t{c.heads} * c.value_dim;
-  const std::size_t row = segment.first_row + begin;
-  kernels::Queries queries;
-  queries.q = scratch_.query.floats(0) + row * query_cols + kv_head * heads_per_kv * c.head_dim;
-  queries.stride = query_cols;
-  queries.tokens = static_cast<std::uint32_t>(end - begin);
-  queries.heads = heads_per_kv;
-  queries.kv_head = kv_head;
-  queries.first_position = segment.first_position + static_cast<std::uint32_t>(begin);
-  queries.scale = c.attention_scale;
-  queries.blocks = segment.session->table(index);
-
-  Engine::Scratch::PerThread& mine = scratch_.threads[thread];
-  const std::size_t split_floats = queries.count() * kernels::partial_floats(shape);
-  float* partials = mine.partials.floats(queries.splits() * split_floats);
-  std::byte* scratch = mine.attend.bytes(set_.attend_scratch_bytes(shape, queries.count()));
-  for (std::uint32_t split = 0; split < queries.splits(); ++split) {
-    set_.attend_split(shape, queries, split, partials + split * split_floats, scratch);
-  }
-  set_.attend_merge(
-      shape, queries, partials,
-      scratch_.attended.floats(0) + row * attended_cols + kv_head * heads_per_kv * c.value_dim,
-      attended_cols);
 }
 
 Result<Done> ChunkPass::logits(

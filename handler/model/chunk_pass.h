@@ -50,6 +50,7 @@ struct Engine::Scratch {
   AlignedBuffer cosine;    // [rows, rope_pairs]
   AlignedBuffer sine;      // [rows, rope_pairs]
   AlignedBuffer logits;    // [kLogitsRows, vocabulary]
+  AlignedBuffer partials;  // of attention by splits: [kv_heads, splits, queries, partial_floats]
   struct PerThread {
     AlignedBuffer matmul;
     AlignedBuffer partials;
@@ -83,8 +84,14 @@ class ChunkPass {
   void layer(std::uint32_t index);
   void attention_inputs(std::uint32_t index);
   void attend(std::uint32_t index);
+  void attend_by_splits(std::uint32_t index, const Segment& segment, std::size_t splits);
   void attend_tile(std::uint32_t index, const Segment& segment, std::uint32_t kv_head,
                    std::size_t begin, std::size_t end, unsigned thread);
+  kernels::Queries queries_of(std::uint32_t index, const Segment& segment, std::uint32_t kv_head,
+                              std::size_t begin, std::size_t end) const;
+  void merge(const kernels::Queries& queries, const float* partials, std::size_t row);
+  void take_restored(std::uint32_t index, const Segment& segment, std::uint32_t kv_head,
+                     std::uint32_t split);
   // The input of a product: [rows, cols], with `refined` as in kernels::Activations. Its packed
   // form, where quantised matrices can read it, is in scratch_.packed.
   kernels::Activations input(const float* x, std::size_t cols, std::size_t rows,

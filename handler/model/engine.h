@@ -67,12 +67,6 @@ class Engine {
   // was evaluated until then.
   Result<Done> forward(std::span<const BatchItem> items, const LogitsSink& sink);
 
-  // Brings in bytes of the snapshot that are used once and here and there, such as a prefix's KV,
-  // and checks them. Errors: as Supply::fetch().
-  Result<Done> fetch(Bytes bytes) {
-    if (supply_ == nullptr) return Done{};
-    return supply_->fetch(bytes, &pool_);
-  }
   // How long each thread waited for weights so far, on average.
   std::chrono::nanoseconds waited() const {
     if (supply_ == nullptr) return std::chrono::nanoseconds(0);

@@ -72,6 +72,7 @@ void Session::restore(const KvView& kv, std::uint32_t count) {
   blocks_.reserve(want + 1);  // most often, what is new fits one more
   for (std::size_t b = 0; b < want; ++b) blocks_.push_back({kv.block(b), nullptr});
   position_ = count;
+  unchecked_ = {kv.blocks, kv.stride, count};
   fill_tables();
 }
 
@@ -131,6 +132,7 @@ void Session::truncate(std::uint32_t position) {
   // Positions of the last block past `position` keep bytes of tokens that were forgotten; they are
   // never read before they are written, and are wiped with the block.
   position_ = position;
+  if (position == 0) unchecked_ = {};
   fill_tables();
 }
 

@@ -45,6 +45,11 @@ struct KvView {
   std::uint32_t positions = 0;
 
   const std::byte* block(std::size_t index) const { return blocks + index * stride; }
+  Bytes bytes() const {  // of all blocks
+    const std::size_t count =
+        (std::size_t{positions} + kernels::kKvBlockPositions - 1) / kernels::kKvBlockPositions;
+    return {blocks, count * stride};
+  }
 };
 
 // One sequence: how many positions it has, and where their keys and values lie. A block holds all
@@ -61,6 +66,10 @@ class Session {
   // reserve() needs room in the last, partly used block. Precondition: position() is 0, count is at
   // most kv.positions, and the memory behind `kv` outlives the session.
   void restore(const KvView& kv, std::uint32_t count);
+  // Borrowed memory that nobody has checked yet: who evaluates checks it before anything that comes
+  // from it is told, and says so.
+  const KvView& unchecked() const { return unchecked_; }  // of no positions: none
+  void set_checked() { unchecked_ = {}; }
   // Makes room for positions [position(), position() + count). Errors: kLimit, kUnavailable; the
   // session is then as it was.
   Result<Done> reserve(std::uint32_t count);
@@ -88,6 +97,7 @@ class Session {
   kernels::KvShape shape_;
   std::uint32_t layers_;
   std::uint32_t position_ = 0;
+  KvView unchecked_;
   std::vector<Block> blocks_;
   std::vector<const std::byte*> tables_;  // [layers][stride_]
   std::size_t stride_ = 0;
