@@ -143,6 +143,18 @@ TEST(DirectEvent, GenerationEndsBeforeThePlatformsDeadline) {
   EXPECT_EQ(left(2), -1s);
 }
 
+TEST(DirectEvent, TheWordToHurryReachesEveryGeneration) {
+  House house;
+  const std::atomic<bool> hurry{false};
+  house.hurry = &hurry;
+  house.handle(R"({"prompt":"Hi"})");
+  house.handle(read_sample("aws-lambda-go/sqs-event.json"));
+  ASSERT_GE(house.generator.requests.size(), 2u);
+  for (const GenerationRequest& request : house.generator.requests) {
+    EXPECT_EQ(request.hurry, &hurry);
+  }
+}
+
 TEST(DirectEvent, WhatIsWrongWithItFailsTheInvocation) {
   House house;
   const std::pair<std::string_view, std::string_view> cases[] = {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <atomic>
 
 #include <functional>
 #include <map>
@@ -110,12 +111,13 @@ struct House {
   FakeResponder responder;
   std::string request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
   std::optional<Clock::Monotonic> deadline;
+  const std::atomic<bool>* hurry = nullptr;
 
   const Gate* gate = nullptr;
 
   Outcome handle(std::string_view event) {
     Handler handler(generator, manifest, clock, {gate, nullptr});
-    return handler.handle(event, {request_id, deadline}, responder);
+    return handler.handle(event, {request_id, deadline, hurry}, responder);
   }
 };
 
