@@ -14,14 +14,11 @@ namespace {
 // there, too.
 constexpr std::size_t kNearBytes = 8 << 10;
 
-[[gnu::noinline]] void wipe_near() {
-  std::byte below[3 * kNearBytes];
-  secure_wipe(below);
-}
-
-[[gnu::noinline]] void wipe_all() {
-  std::byte below[kWipedStackBytes];
-  secure_wipe(below);
+// Calls nothing, so that nothing below it is written to.
+template <std::size_t kBytes>
+[[gnu::noinline]] void wipe_below() {
+  volatile std::uint64_t below[kBytes / sizeof(std::uint64_t)];
+  for (volatile std::uint64_t& word : below) word = 0;
 }
 
 }  // namespace
@@ -38,8 +35,8 @@ void secure_wipe(std::span<std::byte> bytes) { explicit_bzero(bytes.data(), byte
   const bool is_given_back =
       page <= kNearBytes &&
       (madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED) == 0 || errno == ENOMEM);
-  if (!is_given_back) return wipe_all();
-  wipe_near();  // down to the first page that was given back
+  if (!is_given_back) return wipe_below<kWipedStackBytes>();
+  wipe_below<3 * kNearBytes>();  // down to the first page that was given back
 }
 
 }  // namespace thaw
