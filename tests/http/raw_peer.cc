@@ -44,6 +44,13 @@ std::string RawPeer::hear_until(std::string_view end) {
 
 std::string RawPeer::hear_all() { return hear_until(std::string_view("\0never", 6)); }
 
+std::string RawPeer::hear_some(std::size_t bytes_max) {
+  std::string part(bytes_max, '\0');
+  const auto got = socket_.read_some(part, in(kPatience), -1);
+  part.resize(got.has_value() ? *got : 0);
+  return part;
+}
+
 bool RawPeer::closed() {
   std::array<char, 4096> part;
   for (;;) {

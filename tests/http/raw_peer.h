@@ -20,7 +20,9 @@ class RawPeer {
   // Everything until `end` has been heard, it included, or the other side closed.
   std::string hear_until(std::string_view end);
   std::string hear_all();  // until the other side closes
-  bool closed();           // within a second
+  // What comes next, at most so many bytes; empty where the other side has closed.
+  std::string hear_some(std::size_t bytes_max);
+  bool closed();                                         // within a second
   void finish_saying() { socket_.shut_down_sending(); }  // half-closes
   void close() { socket_.close(); }
 
