@@ -36,6 +36,7 @@ struct Options {
   std::string llama;                     // a folder with llama-completion and llama-server
   std::string prompt_file, prefix_file;  // what llama.cpp is given: rendered text
   std::string svg, json_file, title = "exec to first token";
+  std::string draw;  // results of an earlier run: nothing is run
   int runs = 10;
   int slow_runs = 10;  // of what computes the whole prompt, and is no line of a promise
   int port = 18080;
@@ -296,7 +297,15 @@ Result<Done> freeze_small(Options& options) {
   return Done{};
 }
 
+Result<Done> draw_again(const Options& options) {
+  THAW_TRY(text, read_text(system_files(), options.draw, 16 << 20));
+  THAW_TRY(results, read_json(text));
+  std::ofstream(options.svg) << svg_of(results.first, results.second, options.title);
+  return Done{};
+}
+
 Result<Done> run_all(Options options) {
+  if (!options.draw.empty()) return draw_again(options);
   if (options.smoke) THAW_TRY_DO(freeze_small(options));
   THAW_TRY(cases, cases_of(options));
   std::vector<Row> rows(cases.size());
@@ -341,13 +350,13 @@ Result<Done> run_all(Options options) {
 int main(int count, char** words) {
   thaw::cold_start::Options options;
   CLI::App app("Times starts from outside: exec to the first byte of the first token.");
-  app.add_option("--bootstrap", options.bootstrap)->required();
+  app.add_option("--bootstrap", options.bootstrap);
   app.add_option("--thaw", options.thaw, "freezes the model of --smoke");
-  app.add_option("--empty", options.empty, "a static program that does nothing")->required();
+  app.add_option("--empty", options.empty, "a static program that does nothing");
   app.add_option("--snapshot", options.snapshot,
                  "with a prefix that the event's prompt begins with");
   app.add_option("--bare", options.bare, "the same model without prefixes");
-  app.add_option("--source", options.source, "the GGUF file")->required();
+  app.add_option("--source", options.source, "the GGUF file");
   app.add_option("--event", options.event, "a direct event that is streamed");
   app.add_option("--llama", options.llama, "the folder of llama-completion and llama-server");
   app.add_option("--prompt", options.prompt_file, "the rendered prompt, for llama.cpp");
@@ -358,8 +367,15 @@ int main(int count, char** words) {
   app.add_option("--svg", options.svg);
   app.add_option("--json", options.json_file);
   app.add_option("--title", options.title);
+  app.add_option("--draw", options.draw,
+                 "draw this --json file's results into --svg; runs nothing");
   app.add_flag("--smoke", options.smoke, "a small model, one run, structure and not times");
   CLI11_PARSE(app, count, words);
+  if (options.draw.empty() &&
+      (options.bootstrap.empty() || options.empty.empty() || options.source.empty())) {
+    std::fprintf(stderr, "bench_cold_start: wanted --bootstrap, --empty and --source, or --draw\n");
+    return 2;
+  }
   if (options.smoke) options.runs = 1;
   const auto done = thaw::cold_start::run_all(options);
   if (done) return 0;

@@ -12,7 +12,8 @@ namespace {
 constexpr std::pair<std::string_view, std::string_view> kColours[] = {
     {"exec", "#7f8c8d"},     {"map", "#16a085"},       {"verify", "#f39c12"},
     {"plan", "#8e44ad"},     {"tokenizer", "#d35400"}, {"engine", "#2c3e50"},
-    {"tokenise", "#e67e22"}, {"prefix", "#27ae60"},    {"prefill", "#2980b9"},
+    {"tokenise", "#e67e22"}, {"prefix", "#27ae60"},    {"read", "#e84393"},
+    {"prefill", "#2980b9"},
 };
 
 std::string number(double value, int digits) {
@@ -50,14 +51,18 @@ std::string words(double x, double y, std::string_view text, std::string_view an
 constexpr double kLeft = 300, kRight = 900, kBar = 16, kStep = 26;
 
 std::string phase_bars(const std::vector<Row>& rows, const Floor& floor, double& y) {
+  // A row that is far longer than the first would leave nothing to see of the others.
+  const auto is_shown = [&](const Row& row) {
+    return !row.phases.empty() && median(row.first_ms) < 20 * median(rows.front().first_ms);
+  };
   double longest = floor.warm_ms();
   for (const Row& row : rows) {
-    if (!row.phases.empty()) longest = std::max(longest, median(row.first_ms));
+    if (is_shown(row)) longest = std::max(longest, median(row.first_ms));
   }
   const double scale = (kRight - kLeft) / longest;
   std::string out;
   for (const Row& row : rows) {
-    if (row.phases.empty()) continue;
+    if (!is_shown(row)) continue;
     out += words(kLeft - 8, y + 12, row.name, "end");
     double at = 0;
     const auto add = [&](std::string_view name, double ms, std::string_view fill) {
@@ -65,9 +70,11 @@ std::string phase_bars(const std::vector<Row>& rows, const Floor& floor, double&
                        cat(name, " ", number(ms, 2), " ms"));
       at += ms;
     };
+    double read = 0;  // waits within the prefill
     for (const auto& [name, ms] : median_phases(row)) {
+      if (name == "read") read = ms;
       for (const auto& [known, fill] : kColours) {
-        if (name == known) add(name, ms, fill);
+        if (name == known) add(name, name == "prefill" ? ms - read : ms, fill);
       }
     }
     add("first token to first byte, and between", std::max(0.0, median(row.first_ms) - at),
@@ -83,7 +90,7 @@ std::string phase_bars(const std::vector<Row>& rows, const Floor& floor, double&
   for (const auto& [name, fill] : kColours) {
     out += rectangle(x, y, 12, 12, fill, std::string(name));
     out += words(x + 16, y + 11, name);
-    x += 100;
+    x += 92;
   }
   y += 40;
   return out;
@@ -189,6 +196,37 @@ std::string json_of(const std::vector<Row>& rows, const Floor& floor) {
                   {"weights_ms", floor.weights_ms},
                   {"disk_ms", floor.disk_ms}};
   return all.dump(2);
+}
+
+Result<std::pair<std::vector<Row>, Floor>> read_json(const std::string& text) {
+  const auto bad = fail(Code::kInvalid, "draw: the file holds no results of bench_cold_start");
+  const auto all = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!all.is_object() || !all.contains("rows") || !all.contains("floor")) return bad;
+  std::pair<std::vector<Row>, Floor> out;
+  try {
+    for (const auto& one : all["rows"]) {
+      Row row;
+      row.name = one.at("name");
+      row.failure = one.at("failure");
+      row.first_ms = one.at("first_ms").get<std::vector<double>>();
+      row.next_ms = one.at("next_ms").get<std::vector<double>>();
+      row.anonymous_megabytes = one.at("anonymous_mb").get<std::vector<double>>();
+      if (one.contains("phases")) {
+        PhaseTimes phases;
+        for (const auto& [name, ms] : one["phases"].items()) phases.emplace_back(name, ms);
+        row.phases.push_back(std::move(phases));
+      }
+      out.first.push_back(std::move(row));
+    }
+    const auto& floor = all["floor"];
+    out.second.empty_process_ms = floor.at("empty_process_ms");
+    out.second.arithmetic_ms = floor.at("arithmetic_ms");
+    out.second.weights_ms = floor.at("weights_ms");
+    out.second.disk_ms = floor.at("disk_ms");
+  } catch (const nlohmann::json::exception&) {
+    return bad;
+  }
+  return out;
 }
 
 std::string svg_of(const std::vector<Row>& rows, const Floor& floor, const std::string& title) {

@@ -39,6 +39,8 @@ struct Floor {
 
 void print_table(const std::vector<Row>& rows, const Floor& floor, std::FILE* to);
 std::string json_of(const std::vector<Row>& rows, const Floor& floor);
+// What json_of() wrote, to be drawn again. Errors: kInvalid.
+Result<std::pair<std::vector<Row>, Floor>> read_json(const std::string& text);
 // The upper half: functions' phases on one scale; the lower: every row on a logarithmic one.
 std::string svg_of(const std::vector<Row>& rows, const Floor& floor, const std::string& title);
 
