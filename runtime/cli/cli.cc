@@ -182,8 +182,8 @@ class Parser {
   void add_bench() {
     CLI::App* sub = command("bench", "Measure speed, beside this machine's limits", bench_, bench);
     sub->add_option("snapshot", bench_.path)->required();
-    sub->add_option("--prompt", bench_.prompt, "tokens of prefill")->capture_default_str();
-    sub->add_option("--generate", bench_.generate, "tokens of decode")->capture_default_str();
+    sub->add_option("--prompt", bench_.prompt, "tokens of prefill; without it several lengths");
+    sub->add_option("--generate", bench_.generate, "tokens of decode, behind the prompt");
     sub->add_option("--rounds", bench_.rounds)->capture_default_str()->check(CLI::Range(1, 1000));
     sub->add_option("--threads", bench_.threads);
     sub->add_flag("--json", bench_.json, "one JSON document on stdout");

@@ -32,6 +32,18 @@ struct Context {
   std::string program_directory{};  // where `thaw` lies, and `bootstrap` beside it
 };
 
+// What opens a function as the environment asks; `threads` of a command, 0: the environment's.
+inline handler::FunctionOptions function_options(const Context& context, unsigned threads) {
+  handler::FunctionOptions options;
+  options.kernels = context.kernels;
+  options.verify = context.verify;
+  options.paging = context.paging;
+  options.launched = context.launched;
+  options.entered = context.entered;
+  options.threads = threads == 0 ? context.threads : threads;
+  return options;
+}
+
 struct FreezeArguments {
   std::string source, output;
   std::string weights = "keep";
@@ -88,8 +100,9 @@ Result<Done> score(const ScoreArguments& arguments, const Context& context);
 
 struct BenchArguments {
   std::string path;
-  std::uint32_t prompt = 256;
-  std::uint32_t generate = 64;
+  // Absent: several lengths, batches and positions.
+  std::optional<std::uint32_t> prompt;
+  std::optional<std::uint32_t> generate;
   std::uint32_t rounds = 3;
   unsigned threads = 0;
   bool json = false;

@@ -118,13 +118,7 @@ Result<Done> run(const RunArguments& arguments, const Context& context) {
     prompt = std::move(text);
   }
   const auto begin = context.clock.now();
-  handler::FunctionOptions options;
-  options.kernels = context.kernels;
-  options.verify = context.verify;
-  options.paging = context.paging;
-  options.launched = context.launched;
-  options.entered = context.entered;
-  options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
+  const handler::FunctionOptions options = function_options(context, arguments.threads);
   THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));
   const double open_seconds = seconds(context.clock.now() - begin);
   warn_of_prefixes(*function, context);

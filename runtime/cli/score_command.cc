@@ -147,11 +147,7 @@ Result<Done> tokenize(const TokenizeArguments& arguments, const Context& context
 }
 
 Result<Done> score(const ScoreArguments& arguments, const Context& context) {
-  handler::FunctionOptions options;
-  options.kernels = context.kernels;
-  options.verify = context.verify;
-  options.paging = context.paging;
-  options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
+  handler::FunctionOptions options = function_options(context, arguments.threads);
   options.engine.chunk_tokens = arguments.chunk;
   THAW_TRY(function, handler::Function::open(context.files, arguments.path, options));
   warn_of_prefixes(*function, context);

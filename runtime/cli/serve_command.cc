@@ -17,13 +17,7 @@ std::string url_of(const web::Service& service, const std::string& host) {
 }  // namespace
 
 Result<Done> serve(const ServeArguments& arguments, const Context& context) {
-  handler::FunctionOptions options;
-  options.kernels = context.kernels;
-  options.verify = context.verify;
-  options.paging = context.paging;
-  options.launched = context.launched;
-  options.entered = context.entered;
-  options.threads = arguments.threads == 0 ? context.threads : arguments.threads;
+  const handler::FunctionOptions options = function_options(context, arguments.threads);
   web::RunOptions run;
   run.service.server =
       web::server_options(arguments.host, static_cast<std::uint16_t>(arguments.port));

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/file.h"
 #include "base/str.h"
@@ -273,6 +274,16 @@ TEST(CommandLine, BenchAndDoctorGiveDocuments) {
     EXPECT_TRUE(speeds[key].is_number()) << key;
   }
   EXPECT_GT(speeds["decode_tokens_per_s"], 0);
+  EXPECT_EQ(speeds["prefill"].size(), 1u);
+  const json all = parsed(run_thaw({"bench", snapshot, "--rounds", "1", "--json"}).out);
+  EXPECT_GT(all["prefill"].size(), 1u);
+  std::set<int> batches;
+  for (const json& point : all["decode"]) {
+    EXPECT_GT(point["tokens_per_s"], 0);
+    batches.insert(point["batch"].get<int>());
+  }
+  EXPECT_EQ(batches, (std::set<int>{1, 2, 4, 8}));
+  expect_failure(run_thaw({"bench", snapshot, "--prompt", "0"}), 1, "wanted at least 1");
   const json findings = parsed(run_thaw({"doctor", snapshot, "--json"}).out)["findings"];
   std::string topics;
   for (const json& finding : findings) topics += finding["topic"].get<std::string>() + " ";
