@@ -130,11 +130,16 @@ def main():
     os.makedirs(args.work, exist_ok=True)
     frozen = [(model, *freeze(args, model, args.work)) for model in args.models]
     results = [{"model": name, "ours": [], "theirs": []} for _, name, _ in frozen]
-    for _ in range(args.rounds):
-        for (model, _, snapshot), result in zip(frozen, results):
+    for turn in range(args.rounds):
+        for (model, name, snapshot), result in zip(frozen, results):
             result["ours"].append(ours(args, snapshot))
             if args.llama:
                 result["theirs"].append(theirs(args, model))
+            told = ", ".join(f"{side} {figures[-1]['decode']:.1f}"
+                             for side, figures in (("thaw", result["ours"]),
+                                                   ("llama.cpp", result["theirs"])) if figures)
+            print(f"round {turn + 1} of {args.rounds}, {name}: decode {told} tokens/s",
+                  file=sys.stderr)
     table(results)
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
