@@ -141,6 +141,8 @@ def main():
             print(f"round {turn + 1} of {args.rounds}, {name}: decode {told} tokens/s",
                   file=sys.stderr)
     table(results)
+    if args.smoke and not all(value > 0 for value in results[0]["ours"][0].values()):
+        sys.exit("peers: a figure is missing")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(results, file, indent=1)

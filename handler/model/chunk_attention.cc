@@ -78,12 +78,11 @@ void ChunkPass::take_restored(std::uint32_t index, const Segment& segment, std::
   const kernels::KvShape shape = plan_.kv_shape();
   const std::size_t keys = shape.key_bytes() / shape.kv_heads;
   const std::size_t values = shape.value_bytes() / shape.kv_heads;
-  const std::byte* const* table = segment.session->table(index);
   constexpr std::size_t kBlocks = kernels::kSplitPositions / kernels::kKvBlockPositions;
   const std::size_t whole = restored.positions / kernels::kKvBlockPositions;
   const std::size_t layers = plan_.layers.size();
   for (std::size_t b = split * kBlocks; b < std::min(whole, (split + 1) * kBlocks); ++b) {
-    const std::byte* block = table[b];
+    const std::byte* block = restored.block(b) + index * shape.block_bytes();
     supply_->pass({block + kv_head * keys, keys});
     const std::byte* of_values = block + shape.key_bytes() + kv_head * values;
     const bool last = index + 1 == layers && kv_head + 1 == shape.kv_heads;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "base/check.h"
 #include "base/random.h"
 #include "base/str.h"
 #include "handler/function.h"
@@ -53,8 +54,12 @@ struct Point {
   std::vector<double> rates = {};  // tokens per second, a round each
 };
 
-std::vector<Point> points_of(const BenchArguments& arguments, std::uint32_t context,
+// What made-up keys and values may take; deeper positions are left out.
+constexpr std::uint64_t kKvBytesMax = std::uint64_t{512} << 20;
+
+std::vector<Point> points_of(const BenchArguments& arguments, const model::Plan& plan,
                              std::uint32_t generate) {
+  const std::uint32_t context = plan.config.context_tokens;
   std::vector<Point> points;
   const bool all = !arguments.prompt && !arguments.generate;
   const auto prefill = [&](std::uint32_t tokens) {
@@ -68,7 +73,10 @@ std::vector<Point> points_of(const BenchArguments& arguments, std::uint32_t cont
   if (!all) return points;
   for (const std::uint32_t tokens : {16u, 64u, 512u, 1024u}) prefill(tokens);
   for (const std::uint32_t batch : {2u, 4u, 8u}) decode(batch, points[1].position);
-  for (const std::uint32_t position : {1000u, 4000u, 8000u}) decode(1, position);
+  for (const std::uint32_t position : {1000u, 4000u, 8000u}) {
+    const std::uint64_t blocks = position / kernels::kKvBlockPositions + 1;
+    if (blocks * plan.kv_block_bytes() <= kKvBytesMax) decode(1, position);
+  }
   return points;
 }
 
@@ -80,6 +88,7 @@ class MadeUpKv {
         (positions + kernels::kKvBlockPositions - 1) / kernels::kKvBlockPositions;
     view_ = {nullptr, block_bytes, positions};
     memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, blocks * block_bytes + 64)));
+    THAW_CHECK(memory_ != nullptr);
     view_.blocks = memory_.get();
     Random random(1);
     for (std::size_t at = 0; at < blocks * block_bytes; at += 2) {  // halves, 2^-7 to 2^-4
@@ -155,12 +164,12 @@ double fraction(const Point& point, const model::Plan& plan, const Limits& limit
   return limits.read == 0 ? 0 : median(point.rates) / point.batch * (cost.bytes + kv) / limits.read;
 }
 
-void print_json(const std::vector<Point>& points, const Limits& limits,
-                const handler::Function& function, const BenchArguments& arguments,
-                std::uint32_t generate, const model::Plan& plan, std::FILE* out) {
+void print_json(const std::vector<Point>& points, const Limits& limits, handler::Function& function,
+                std::uint32_t rounds, std::uint32_t generate, const model::Plan& plan,
+                std::FILE* out) {
   nlohmann::ordered_json all = {{"kernels", function.kernels().name},
-                                {"threads", arguments.threads},
-                                {"rounds", arguments.rounds},
+                                {"threads", function.pool().threads()},
+                                {"rounds", rounds},
                                 {"prompt", points[0].tokens},
                                 {"generate", generate},
                                 {"prefill_tokens_per_s", median(points[0].rates)},
@@ -183,10 +192,10 @@ void print_json(const std::vector<Point>& points, const Limits& limits,
   std::fprintf(out, "%s\n", all.dump(2).c_str());
 }
 
-void print_table(std::vector<Point> points, const Limits& limits, const handler::Function& function,
-                 unsigned threads, const model::Plan& plan, std::FILE* out) {
+void print_table(std::vector<Point> points, const Limits& limits, handler::Function& function,
+                 const model::Plan& plan, std::FILE* out) {
   Table table({1, 3});
-  table.add({cat(function.kernels().name, ", ", threads, " threads"), "tokens/s",
+  table.add({cat(function.kernels().name, ", ", function.pool().threads(), " threads"), "tokens/s",
              "limit measured beside it", "reached"});
   std::stable_sort(points.begin(), points.end(), [](const Point& a, const Point& b) {
     return std::tie(a.tokens, a.position, a.batch) < std::tie(b.tokens, b.position, b.batch);
@@ -221,7 +230,7 @@ Result<Done> bench(const BenchArguments& arguments, const Context& context) {
                 cat("bench: --prompt ", prompt, " and --generate ", generate,
                     ", wanted at least 1 and no more than the context's ", most, " tokens"));
   }
-  std::vector<Point> points = points_of(arguments, most, generate);
+  std::vector<Point> points = points_of(arguments, plan, generate);
   std::uint32_t tokens_most = 1;
   std::uint32_t position_most = 0;
   for (const Point& point : points) {
@@ -248,13 +257,10 @@ Result<Done> bench(const BenchArguments& arguments, const Context& context) {
         kernels::integer_operations_per_second(function->kernels(), function->pool()));
   }
   const Limits limits = {median(read), median(integer)};
-  const unsigned threads = function->pool().threads();
   if (arguments.json) {
-    BenchArguments told = arguments;
-    told.threads = threads;
-    print_json(points, limits, *function, told, generate, plan, context.out);
+    print_json(points, limits, *function, arguments.rounds, generate, plan, context.out);
   } else {
-    print_table(points, limits, *function, threads, plan, context.out);
+    print_table(std::move(points), limits, *function, plan, context.out);
   }
   return Done{};
 }
