@@ -27,11 +27,12 @@ struct StartTimes {
   std::chrono::nanoseconds engine{};     // kernels, threads
 };
 
-// The phases of one generation. Prefill includes read; first token includes all before it.
+// The phases of one generation. Prefill includes read, and the checks of what is first used, a
+// prefix too; first token includes all before it.
 struct GenerationPhases {
   std::chrono::nanoseconds tokenise{};
-  std::chrono::nanoseconds prefix{};       // finding, reading, checking and restoring one
-  std::chrono::nanoseconds read{};         // waits for weights to come from the disk, per thread
+  std::chrono::nanoseconds prefix{};       // finding and restoring one
+  std::chrono::nanoseconds read{};         // waits for the disk, per thread
   std::chrono::nanoseconds prefill{};      // evaluating the prompt
   std::chrono::nanoseconds first_token{};  // from the beginning to the first token
   std::chrono::nanoseconds decode{};       // everything after the prompt
