@@ -8,90 +8,219 @@
 
 namespace thaw::warmpool {
 
-std::uint32_t& Pool::counter(Function& function, State state) {
-  switch (state) {
-    case State::kStarting: return function.now.starting;
-    case State::kIdle: return function.now.idle;
-    case State::kLeased: return function.now.leased;
-    case State::kStopping: break;
-  }
-  return function.now.stopping;
+Pool::Pool(Clock& clock, Host& host, const PoolLimits& limits)
+    : clock_(clock), host_(host), limits_(limits) {
+  invocation_rate_.set(limits.invocation_rate);
 }
 
-void Pool::set_state(Member& member, State state) {
-  --counter(*member.function, member.state);
-  member.state = state;
-  ++counter(*member.function, state);
+Pool::Function* Pool::find(std::string_view name) {
+  const auto at = functions_.find(name);
+  return at == functions_.end() ? nullptr : &at->second;
 }
 
-Result<Done> Pool::add_function(std::string name, const FunctionLimits& limits) {
-  if (limits.instances_max == 0) {
-    return fail(Code::kInvalid, cat("add function '", name, "': instances_max 0; want at least 1"));
+Error Pool::unknown(std::string_view what, std::string_view name) const {
+  return fail(Code::kNotFound, cat(what, " '", name, "': no such function"));
+}
+
+Result<Done> Pool::check(std::string_view name, const FunctionLimits& limits,
+                         const Function* present) const {
+  const auto wrong = [&](std::string_view what) {
+    return fail(Code::kInvalid, cat("limits of function '", name, "': ", what));
+  };
+  const auto sound = [](const Rate& rate) {
+    return rate.count == 0 ||
+           (rate.per > std::chrono::nanoseconds(0) && rate.per <= std::chrono::hours(24 * 365));
+  };
+  if (limits.invocations_per_instance == 0) return wrong("invocations_per_instance 0; want 1");
+  if (limits.provisioned > limits.instances_max) {
+    return wrong(cat("provisioned ", limits.provisioned, "; want at most instances_max ",
+                     limits.instances_max));
   }
-  const auto [at, added] = functions_.try_emplace(name);
-  if (!added) return fail(Code::kInvalid, cat("add function '", name, "': it is there already"));
-  at->second.name = std::move(name);
-  at->second.limits = limits;
+  if (!sound(limits.start_rate) || !sound(limits.invocation_rate)) {
+    return wrong("a rate's `per` must be longer than 0 and at most a year");
+  }
+  if (limits_.memory_bytes_max > 0 && limits.instance_bytes > limits_.memory_bytes_max) {
+    return wrong(
+        cat("instance_bytes ", limits.instance_bytes, "; the pool has ", limits_.memory_bytes_max));
+  }
+  if (limits.reserved && limits_.concurrency_max > 0) {
+    const std::uint64_t wanted =
+        std::uint64_t{limits.instances_max} * limits.invocations_per_instance;
+    std::uint64_t others = reserved_;
+    if (present != nullptr && present->limits.reserved) others -= present->capacity();
+    if (wanted + others > limits_.concurrency_max) {
+      return wrong(cat("a reserve of ", wanted, " beside the ", others, " of others; the pool has ",
+                       limits_.concurrency_max));
+    }
+  }
+  if (present != nullptr &&
+      present->limits.invocations_per_instance != limits.invocations_per_instance) {
+    return wrong("invocations_per_instance cannot change");
+  }
   return Done{};
 }
 
-Result<Ticket> Pool::acquire(std::string_view function, std::optional<Clock::Monotonic> deadline,
-                             Grant grant) {
-  const auto at = functions_.find(function);
-  if (at == functions_.end()) {
-    return fail(Code::kNotFound, cat("lease '", function, "': no such function"));
+Result<Done> Pool::add_function(std::string name, const FunctionLimits& limits) {
+  if (find(name) != nullptr) {
+    return fail(Code::kInvalid, cat("add function '", name, "': it is there already"));
   }
-  if (shut_down_) return fail(Code::kUnavailable, cat("lease '", function, "': shutting down"));
-  Function& of = at->second;
+  THAW_TRY_DO(check(name, limits, nullptr));
+  THAW_TRY(policy, make_keep_alive(limits.keep_alive));
+  Function& function = functions_[name];
+  function.name = std::move(name);
+  function.index = by_index_.size();
+  function.limits = limits;
+  function.policy = std::move(policy);
+  function.invocation_rate.set(limits.invocation_rate);
+  function.start_rate.set(limits.start_rate);
+  by_index_.push_back(&function);
+  if (limits.reserved) reserved_ += function.capacity();
+  finish(&function);
+  return Done{};
+}
+
+Result<Done> Pool::set_limits(std::string_view name, const FunctionLimits& limits) {
+  Function* function = find(name);
+  if (function == nullptr) return unknown("set limits of", name);
+  THAW_TRY_DO(check(name, limits, function));
+  if (limits.keep_alive != function->limits.keep_alive) {
+    THAW_TRY(policy, make_keep_alive(limits.keep_alive));
+    function->policy = std::move(policy);
+  }
+  if (function->limits.reserved) reserved_ -= function->capacity();
+  if (!function->limits.reserved) shared_under_way_ -= function->under_way();
+  function->limits = limits;
+  if (limits.reserved) reserved_ += function->capacity();
+  if (!limits.reserved) shared_under_way_ += function->under_way();
+  function->invocation_rate.set(limits.invocation_rate);
+  function->start_rate.set(limits.start_rate);
+  trim(*function);
+  finish(function);
+  return Done{};
+}
+
+// Why an invocation that comes now cannot be accepted.
+std::optional<Refusal> Pool::refusal(const Function* function, std::string_view name) const {
+  const auto refuse = [&](Reason reason, Code code, std::string_view why) {
+    return Refusal{reason, fail(code, cat("lease '", name, "': ", why))};
+  };
+  if (function == nullptr) {
+    return refuse(Reason::kUnknownFunction, Code::kNotFound, "no such function");
+  }
+  if (shut_down_) return refuse(Reason::kShutDown, Code::kUnavailable, "shutting down");
+  if (function->draining) return refuse(Reason::kDraining, Code::kUnavailable, "it is draining");
+  const FunctionLimits& limits = function->limits;
+  if (function->under_way() >= function->capacity() + limits.queue_length_max) {
+    return refuse(Reason::kFunctionConcurrency, Code::kLimit,
+                  cat(function->now.leases, " invocations under way and ", function->waiting.size(),
+                      " waiting, the limit; try again later, or raise instances_max or "
+                      "queue_length_max"));
+  }
+  if (limits_.concurrency_max > 0 && !limits.reserved &&
+      shared_under_way_ + reserved_ >= limits_.concurrency_max) {
+    return refuse(Reason::kTotalConcurrency, Code::kLimit,
+                  cat(shared_under_way_, " invocations under way in all and ", reserved_,
+                      " reserved, the limit; try again later, or raise concurrency_max"));
+  }
+  const Clock::Monotonic now = clock_.now();
+  if (!invocation_rate_.may_take(now)) {
+    return refuse(Reason::kTotalInvocationRate, Code::kLimit,
+                  "more invocations than the rate of all functions allows; try again later");
+  }
+  if (!function->invocation_rate.may_take(now)) {
+    return refuse(Reason::kFunctionInvocationRate, Code::kLimit,
+                  "more invocations than its rate allows; try again later");
+  }
+  const std::uint64_t coming =
+      std::uint64_t{function->now.starting} * limits.invocations_per_instance;
+  if (limits.queue_length_max == 0 && function->available.empty() &&
+      function->waiting.size() >= coming && !function->start_rate.may_take(now)) {
+    return refuse(Reason::kStartRate, Code::kLimit,
+                  "more instances than may be started in this time; try again later");
+  }
+  return std::nullopt;
+}
+
+Ticket Pool::acquire(std::string_view name, std::optional<Clock::Monotonic> deadline, Grant grant) {
+  const Clock::Monotonic now = clock_.now();
   // Waiting ones past their deadline must not keep others out.
-  expire_waiters(of);
-  const std::uint64_t room = std::uint64_t{of.limits.instances_max} + of.limits.queue_length_max;
-  if (of.now.leased + of.waiting.size() >= room) {
-    return fail(Code::kLimit, cat("lease '", function, "': ", of.now.leased,
-                                  " invocations under way and ", of.waiting.size(),
-                                  " waiting, the limit; try again later, or raise instances_max or "
-                                  "queue_length_max"));
-  }
+  expire_waiters(now);
   const Ticket ticket = next_ticket_++;
-  of.waiting.push_back(Waiter{ticket, deadline, std::move(grant)});
-  serve(of);
+  Function* function = find(name);
+  if (auto refused = refusal(function, name)) {
+    grant(*std::move(refused));
+    return ticket;
+  }
+  arrived(*function);
+  invocation_rate_.take(now);
+  function->invocation_rate.take(now);
+  if (function->waiting.empty() && !function->available.empty()) {
+    lend(instances_.at(function->available.rbegin()->id), grant);
+    if (function->wake_at) arm(*function, now);
+    return ticket;
+  }
+  function->waiting.emplace(ticket, Waiter{deadline, std::move(grant)});
+  waiting_.emplace(ticket, function);
+  if (deadline) deadlines_.emplace(*deadline, ticket);
+  expire_waiters(now);  // its own deadline may have passed
+  finish(function);
   return ticket;
 }
 
 bool Pool::cancel(Ticket ticket) {
-  for (auto& [name, function] : functions_) {
-    const auto at = std::find_if(function.waiting.begin(), function.waiting.end(),
-                                 [&](const Waiter& waiter) { return waiter.ticket == ticket; });
-    if (at == function.waiting.end()) continue;
-    function.waiting.erase(at);
-    return true;
-  }
-  return false;
+  const auto at = waiting_.find(ticket);
+  if (at == waiting_.end()) return false;
+  Function& function = *at->second;
+  take(function, function.waiting.find(ticket));
+  left(function);
+  finish(&function);
+  return true;
 }
 
-void Pool::release(LeaseId id, bool reusable) {
+void Pool::release(LeaseId id, Use use) {
   const auto lease = leases_.find(id);
   THAW_CHECK(lease != leases_.end());
   const InstanceId instance = lease->second;
   leases_.erase(lease);
   Member& member = instances_.at(instance);
   Function& function = *member.function;
-  if (member.ended) {
-    remove(instance);
-  } else if (!reusable || shut_down_) {
+  expire_waiters(clock_.now());
+  withdraw(member);
+  --member.leases;
+  --function.now.leases;
+  left(function);
+  member.condemned |= use == Use::kBroken || shut_down_;
+  member.needs_reset |= use == Use::kReset;
+  if (member.leases > 0) {
+    // Begun anew only when nobody else has it.
+    if (!member.ended && !member.condemned && !member.needs_reset) offer(member);
+  } else if (member.ended) {
+    remove(member);
+  } else if (member.condemned) {
     stop(member);
   } else {
-    make_idle(instance, member);
+    set_state(member, State::kIdle);
+    offer(member);
   }
-  serve(function);
+  finish(&function, instance);
 }
 
 void Pool::ready(InstanceId id) {
   const auto at = instances_.find(id);
   THAW_CHECK(at != instances_.end());
-  if (at->second.state != State::kStarting) return;
-  make_idle(id, at->second);
-  serve(*at->second.function);
+  Member& member = at->second;
+  if (member.state != State::kStarting) return;
+  Function& function = *member.function;
+  const Clock::Monotonic now = clock_.now();
+  expire_waiters(now);
+  constexpr double kWeight = 0.25;  // of the newest start in the moving average
+  const double seconds = std::chrono::duration<double>(now - member.started).count();
+  const double before = function.thaw_seconds.value_or(seconds);
+  function.thaw_seconds = before + (seconds - before) * kWeight;
+  if (member.provisioned) function.provision_failures = 0;
+  set_state(member, State::kIdle);
+  offer(member);
+  finish(&function, id);
 }
 
 void Pool::gone(InstanceId id, Error why) {
@@ -99,140 +228,112 @@ void Pool::gone(InstanceId id, Error why) {
   THAW_CHECK(at != instances_.end());
   Member& member = at->second;
   Function& function = *member.function;
+  const Clock::Monotonic now = clock_.now();
+  expire_waiters(now);
   if (member.state == State::kLeased) {
     member.ended = true;
-    return;
+    withdraw(member);
+    return finish(&function);
   }
   const bool failed_start = member.state == State::kStarting;
-  remove(id);
-  if (failed_start && function.waiting.size() > function.now.starting) {
-    Waiter loser = std::move(function.waiting.front());
-    function.waiting.pop_front();
-    loser.grant(std::move(why));
+  const bool was_provisioned = member.provisioned;
+  const bool for_invocation = member.why == StartFor::kInvocation;
+  remove(member);
+  if (failed_start && was_provisioned) {
+    const std::uint32_t doublings = std::min(function.provision_failures++, 6U);
+    function.provision_at = now + std::min(kProvisionRetry * (1 << doublings), kProvisionRetryMax);
   }
-  serve(function);
+  const std::uint64_t coming =
+      std::uint64_t{function.now.starting} * function.limits.invocations_per_instance;
+  if (failed_start && for_invocation && function.waiting.size() > coming) {
+    Waiter loser = take(function, function.waiting.begin());
+    left(function);
+    loser.grant(Refusal{Reason::kStartFailed, std::move(why)});
+  }
+  finish(&function);
 }
 
 void Pool::advance() {
-  for (auto& [name, function] : functions_) {
-    expire_waiters(function);
-    expire_idle(function);
+  const Clock::Monotonic now = clock_.now();
+  expire_waiters(now);
+  while (!expiries_.empty() && expiries_.begin()->first <= now) {
+    stop(instances_.at(expiries_.begin()->second));
   }
+  while (!wakeups_.empty() && wakeups_.begin()->first <= now) {
+    Function& function = *by_index_[wakeups_.begin()->second];
+    wakeups_.erase(wakeups_.begin());
+    function.wake_at.reset();
+    prewarm(function, now);
+    settle(function);
+  }
+  finish(nullptr);
 }
 
 std::optional<Clock::Monotonic> Pool::due() const {
   std::optional<Clock::Monotonic> first;
-  const auto consider = [&](Clock::Monotonic when) {
-    if (!first || when < *first) first = when;
+  const auto consider = [&](const auto& dates) {
+    if (!dates.empty() && (!first || dates.begin()->first < *first)) first = dates.begin()->first;
   };
-  for (const auto& [name, function] : functions_) {
-    for (const Waiter& waiter : function.waiting) {
-      if (waiter.deadline) consider(*waiter.deadline);
-    }
-    // Lent last in, first out, so the one at the front has been idle longest.
-    if (!function.idle.empty()) {
-      consider(instances_.at(function.idle.front()).idle_since + function.limits.keep_alive);
-    }
-  }
+  consider(deadlines_);
+  consider(expiries_);
+  consider(wakeups_);
   return first;
+}
+
+Result<Done> Pool::recycle(std::string_view name) {
+  Function* function = find(name);
+  if (function == nullptr) return unknown("recycle", name);
+  stop_idle(*function);
+  for (const InstanceId id : function->members) {
+    Member& member = instances_.at(id);
+    if (member.state != State::kLeased) continue;
+    member.condemned = true;
+    withdraw(member);
+  }
+  finish(function);
+  return Done{};
+}
+
+Result<Done> Pool::drain(std::string_view name) {
+  Function* function = find(name);
+  if (function == nullptr) return unknown("drain", name);
+  function->draining = true;
+  function->prewarm_at.reset();
+  // Starting ones are stopped too, unless somebody waits for them.
+  if (function->waiting.empty()) stop_idle(*function);
+  finish(function);
+  return Done{};
+}
+
+Result<Done> Pool::reopen(std::string_view name) {
+  Function* function = find(name);
+  if (function == nullptr) return unknown("reopen", name);
+  function->draining = false;
+  finish(function);
+  return Done{};
 }
 
 void Pool::shut_down() {
   shut_down_ = true;
   for (auto& [name, function] : functions_) {
-    for (Waiter& waiter : std::exchange(function.waiting, {})) {
-      waiter.grant(fail(Code::kCancelled, cat("lease '", name, "': shutting down")));
+    while (!function.waiting.empty()) {
+      Waiter waiter = take(function, function.waiting.begin());
+      left(function);
+      waiter.grant(Refusal{Reason::kShutDown,
+                           fail(Code::kCancelled, cat("lease '", name, "': shutting down"))});
     }
-    function.idle.clear();
-  }
-  for (auto& [id, member] : instances_) {
-    if (member.state == State::kStarting || member.state == State::kIdle) stop(member);
+    stop_idle(function);
+    function.prewarm_at.reset();
+    settle(function);
   }
 }
 
-Result<Occupancy> Pool::occupancy(std::string_view function) const {
-  const auto at = functions_.find(function);
-  if (at == functions_.end()) {
-    return fail(Code::kNotFound, cat("occupancy of '", function, "': no such function"));
-  }
+Result<Occupancy> Pool::occupancy(std::string_view name) const {
+  const auto at = functions_.find(name);
+  if (at == functions_.end()) return unknown("occupancy of", name);
   Occupancy now = at->second.now;
   now.waiting = at->second.waiting.size();
   return now;
-}
-
-void Pool::lend(InstanceId id, Member& member) {
-  Function& function = *member.function;
-  Waiter waiter = std::move(function.waiting.front());
-  function.waiting.pop_front();
-  set_state(member, State::kLeased);
-  member.lease = next_lease_++;
-  leases_.emplace(member.lease, id);
-  const bool first_use = !std::exchange(member.used, true);
-  waiter.grant(Lease{member.lease, id, member.instance, first_use});
-}
-
-void Pool::make_idle(InstanceId id, Member& member) {
-  set_state(member, State::kIdle);
-  member.idle_since = clock_.now();
-  member.function->idle.push_back(id);
-}
-
-void Pool::stop(Member& member) {
-  set_state(member, State::kStopping);
-  member.instance->stop();
-}
-
-void Pool::remove(InstanceId id) {
-  const auto at = instances_.find(id);
-  Function& function = *at->second.function;
-  std::erase(function.idle, id);
-  --counter(function, at->second.state);
-  instances_.erase(at);
-  host_.retired(id);
-}
-
-void Pool::serve(Function& function) {
-  if (shut_down_) return;
-  expire_waiters(function);
-  while (!function.waiting.empty() && !function.idle.empty()) {
-    const InstanceId id = function.idle.back();
-    function.idle.pop_back();
-    lend(id, instances_.at(id));
-  }
-  while (function.waiting.size() > function.now.starting &&
-         function.now.live() < function.limits.instances_max) {
-    const InstanceId id = next_instance_++;
-    Instance& instance = host_.start(function.name, id);
-    Member member;
-    member.function = &function;
-    member.instance = &instance;
-    instances_.emplace(id, member);
-    ++function.now.starting;
-  }
-}
-
-void Pool::expire_waiters(Function& function) {
-  const Clock::Monotonic now = clock_.now();
-  for (auto at = function.waiting.begin(); at != function.waiting.end();) {
-    if (!at->deadline || *at->deadline > now) {
-      ++at;
-      continue;
-    }
-    Waiter late = std::move(*at);
-    at = function.waiting.erase(at);
-    late.grant(fail(Code::kDeadline,
-                    cat("lease '", function.name, "': no instance came free before the deadline")));
-  }
-}
-
-void Pool::expire_idle(Function& function) {
-  const Clock::Monotonic now = clock_.now();
-  while (!function.idle.empty()) {
-    Member& oldest = instances_.at(function.idle.front());
-    if (oldest.idle_since + function.limits.keep_alive > now) return;
-    function.idle.erase(function.idle.begin());
-    stop(oldest);
-  }
 }
 
 }  // namespace thaw::warmpool

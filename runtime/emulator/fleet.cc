@@ -70,7 +70,8 @@ void Fleet::shut_down() {
 }
 
 // Under the lock, from within the pool.
-warmpool::Instance& Fleet::start(std::string_view name, warmpool::InstanceId id) {
+warmpool::Instance& Fleet::start(std::string_view name, warmpool::InstanceId id,
+                                 warmpool::StartFor) {
   const FunctionOptions& function = *find(name);
   InstanceOptions options;
   options.function = function.name;
@@ -130,29 +131,25 @@ Fleet::Granted Fleet::lease(const FunctionOptions& function) {
   bool answered = false;
   // Beyond both attempts at a start, so that a start that fails tells why itself.
   const auto deadline = clock_.now() + options_.init_max + function.timeout + kStartSlack;
-  const auto ticket = pool_.acquire(function.name, deadline, [&](Result<warmpool::Lease> answer) {
+  pool_.acquire(function.name, deadline, [&](warmpool::Answer answer) {
     answered = true;
-    if (answer) {
-      granted.lease = *answer;
+    if (const auto* lease = std::get_if<warmpool::Lease>(&answer)) {
+      granted.lease = *lease;
     } else if (failed_start_ != nullptr) {
       granted.failed_start = *failed_start_;
     } else {
-      granted.refusal = answer.error();
+      granted.refusal = std::get<warmpool::Refusal>(std::move(answer));
     }
     changed_.notify_all();
   });
-  if (!ticket) {
-    granted.refusal = ticket.error();
-    return granted;
-  }
   changed_.notify_all();  // the housekeeper's next date may be another
   changed_.wait(lock, [&] { return answered; });
   return granted;
 }
 
-void Fleet::release(const warmpool::Lease& lease, bool reusable) {
+void Fleet::release(const warmpool::Lease& lease, warmpool::Use use) {
   const std::lock_guard lock(mutex_);
-  pool_.release(lease.id, reusable);
+  pool_.release(lease.id, use);
   changed_.notify_all();
 }
 
@@ -162,10 +159,11 @@ void Fleet::invoke(std::string_view name, const std::shared_ptr<Invocation>& inv
   Granted granted = lease(function);
   Completion completion;
   if (granted.refusal) {
-    const bool throttled =
-        granted.refusal->code == Code::kLimit || granted.refusal->code == Code::kDeadline;
+    const bool throttled = granted.refusal->error.code == Code::kLimit ||
+                           granted.refusal->error.code == Code::kDeadline;
     completion.kind = throttled ? Completion::Kind::kThrottled : Completion::Kind::kUnavailable;
-    completion.message = granted.refusal->message;
+    completion.message = granted.refusal->error.message;
+    completion.refusal = granted.refusal->reason;
     return caller.finish(completion);
   }
   if (granted.failed_start) {
@@ -178,11 +176,12 @@ void Fleet::invoke(std::string_view name, const std::shared_ptr<Invocation>& inv
   const Clock::Monotonic deadline = clock_.now() + function.timeout;
   completion = drive(function, granted.lease, invocation, caller);
   if (instance.wait_idle(std::min(deadline, clock_.now() + kReturnWait))) {
-    release(granted.lease, true);
+    release(granted.lease, warmpool::Use::kReusable);
     return caller.finish(completion);
   }
   caller.finish(completion);
-  release(granted.lease, instance.wait_idle(deadline));
+  release(granted.lease,
+          instance.wait_idle(deadline) ? warmpool::Use::kReusable : warmpool::Use::kBroken);
 }
 
 Completion Fleet::drive(const FunctionOptions& function, const warmpool::Lease& lease,

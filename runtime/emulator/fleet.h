@@ -27,13 +27,14 @@ namespace thaw::emulator {
 struct Completion {
   enum class Kind : unsigned char {
     kDone,         // `failure` or the answer
-    kThrottled,    // as many are under way as the function's limit allows
+    kThrottled,    // refused by a limit
     kUnavailable,  // the emulator stops
   };
   Kind kind = Kind::kDone;
   std::optional<Failure> failure;
-  std::string message;   // of the kinds that are not kDone
-  std::string log_tail;  // START to REPORT, at most 4 KB
+  std::string message;                           // of the kinds that are not kDone
+  std::optional<warmpool::Reason> refusal = {};  // of the kinds that are not kDone
+  std::string log_tail;                          // START to REPORT, at most 4 KB
 };
 
 // Who waits for an answer. Called by Fleet::invoke() on its own thread.
@@ -48,7 +49,8 @@ class Caller {
 // Thread-safe.
 class Fleet final : private warmpool::Host {
  public:
-  // `clock` outlives it. Errors: kInvalid (a function named twice, a limit of 0).
+  // `clock` outlives it. Errors: kInvalid (a function named twice, limits that contradict each
+  // other).
   static Result<std::unique_ptr<Fleet>> create(const Options& options, Clock& clock, LogSink log);
   // Precondition: no invoke() is in progress.
   ~Fleet() override;
@@ -72,15 +74,16 @@ class Fleet final : private warmpool::Host {
   struct Granted {
     warmpool::Lease lease;
     std::optional<InstanceEnd> failed_start;
-    std::optional<Error> refusal;
+    std::optional<warmpool::Refusal> refusal;
   };
 
   Fleet(const Options& options, Clock& clock, LogSink log);
-  warmpool::Instance& start(std::string_view function, warmpool::InstanceId id) override;
+  warmpool::Instance& start(std::string_view function, warmpool::InstanceId id,
+                            warmpool::StartFor why) override;
   void retired(warmpool::InstanceId id) override;
   void keep_house();
   Granted lease(const FunctionOptions& function);
-  void release(const warmpool::Lease& lease, bool reusable);
+  void release(const warmpool::Lease& lease, warmpool::Use use);
   Completion drive(const FunctionOptions& function, const warmpool::Lease& lease,
                    const std::shared_ptr<Invocation>& invocation, Caller& caller);
   void report(const FunctionOptions& function, const warmpool::Lease& lease,

@@ -212,6 +212,12 @@ TEST_F(EmulatorTest, RefusesWhatIsMoreThanTheFunctionsConcurrency) {
   EXPECT_EQ(invoke("{}").status, 200);
 }
 
+TEST_F(EmulatorTest, RefusesEveryInvocationOfAFunctionWithoutConcurrency) {
+  function.pool.instances_max = 0;
+  start();
+  expect_aws_error(invoke("{}"), 429, "TooManyRequestsException");
+}
+
 TEST_F(EmulatorTest, RunsInvocationsSideBySide) {
   start();
   std::vector<std::thread> callers;
@@ -229,7 +235,7 @@ TEST_F(EmulatorTest, RunsInvocationsSideBySide) {
 }
 
 TEST_F(EmulatorTest, LetsAnIdleInstanceGo) {
-  function.pool.keep_alive = 100ms;
+  function.pool.keep_alive = warmpool::FixedTime{100ms};
   start();
   invoke("{}");
   EXPECT_EQ(emulator->instance_count(), 1u);
@@ -382,9 +388,9 @@ TEST_F(EmulatorTest, SaysWhatItCannotStartWith) {
   function.name = std::string(65, 'a');
   fails(Code::kInvalid);
   function.name = "chat";
-  function.pool.instances_max = 0;
+  function.pool.invocations_per_instance = 0;
   fails(Code::kInvalid);
-  function.pool.instances_max = 1;
+  function.pool.invocations_per_instance = 1;
   function.timeout = 0ms;
   fails(Code::kInvalid);
   function.timeout = 1s;

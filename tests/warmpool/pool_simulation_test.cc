@@ -50,13 +50,14 @@ class Simulation final : public Host {
       FunctionLimits limits;
       limits.instances_max = 1 + static_cast<std::uint32_t>(random_.below(4));
       limits.queue_length_max = static_cast<std::uint32_t>(random_.below(4));
-      limits.keep_alive = std::chrono::milliseconds(random_.below(2000));
+      keep_[name] = std::chrono::milliseconds(random_.below(2000));
+      limits.keep_alive = FixedTime{keep_[name]};
       limits_[name] = limits;
       EXPECT_TRUE(pool_.add_function(name, limits));
     }
   }
 
-  Instance& start(std::string_view function, InstanceId id) override {
+  Instance& start(std::string_view function, InstanceId id, StartFor) override {
     EXPECT_EQ(bodies_.count(id), 0u) << "an instance id was used twice";
     Body& body = bodies_[id];
     body.function = function;
@@ -105,31 +106,26 @@ class Simulation final : public Host {
       entry.deadline = clock_.now() + std::chrono::milliseconds(random_.below(1500));
     }
     asked_.push_back(entry);
-    const auto ticket = pool_.acquire(function, entry.deadline,
-                                      [this, n](Result<Lease> answer) { hear(n, answer); });
-    if (!ticket) {
-      EXPECT_EQ(ticket.error().code, Code::kLimit);
-      EXPECT_FALSE(asked_[n].answered) << "refused and answered";
-      const FunctionLimits& limits = limits_[function];
-      EXPECT_GE(under_way(function), limits.instances_max + limits.queue_length_max)
-          << "refused below the limit";
-      asked_[n].answered = true;
-      return;
-    }
-    tickets_[n] = *ticket;
+    tickets_[n] = pool_.acquire(function, entry.deadline,
+                                [this, n](const Answer& answer) { hear(n, answer); });
   }
 
-  void hear(std::size_t n, const Result<Lease>& answer) {
+  void hear(std::size_t n, const Answer& told) {
     Asked& entry = asked_[n];
     EXPECT_FALSE(entry.answered) << "answered twice";
     EXPECT_FALSE(entry.cancelled) << "answered after it was cancelled";
     entry.answered = true;
-    if (!answer) {
-      if (answer.error().code == Code::kDeadline) {
+    if (const auto* refusal = std::get_if<Refusal>(&told)) {
+      if (refusal->reason == Reason::kWaitedTooLong) {
         EXPECT_LE(*entry.deadline, clock_.now());
+      } else if (refusal->reason == Reason::kFunctionConcurrency) {
+        const FunctionLimits& limits = limits_[entry.function];
+        EXPECT_GE(under_way(entry.function), limits.instances_max + limits.queue_length_max)
+            << "refused below the limit";
       }
       return;
     }
+    const Lease* answer = &std::get<Lease>(told);
     for (std::size_t earlier = 0; earlier < n; ++earlier) {
       EXPECT_TRUE(asked_[earlier].function != entry.function || asked_[earlier].answered ||
                   asked_[earlier].cancelled)
@@ -153,7 +149,7 @@ class Simulation final : public Host {
     body.leased = false;
     body.idle_since = clock_.now();
     if (body.dead_on_lease) body.phase = Phase::kGone;
-    pool_.release(lease, reusable);
+    pool_.release(lease, reusable ? Use::kReusable : Use::kBroken);
   }
 
   InstanceId pick(bool (*fits)(const Body&)) {
@@ -218,7 +214,7 @@ class Simulation final : public Host {
         const bool is_idle = body.phase == Phase::kReady && !body.leased;
         idle += is_idle;
         if (is_idle && advanced_) {
-          EXPECT_GT(body.idle_since + limits.keep_alive, clock_.now()) << "kept too long";
+          EXPECT_GT(body.idle_since + keep_[name], clock_.now()) << "kept too long";
         }
       }
       const Occupancy now = *pool_.occupancy(name);
@@ -263,6 +259,7 @@ class Simulation final : public Host {
   ManualClock clock_;
   Pool pool_{clock_, *this};
   std::map<std::string, FunctionLimits> limits_;
+  std::map<std::string, std::chrono::nanoseconds> keep_;
   std::map<InstanceId, Body> bodies_;
   std::map<LeaseId, InstanceId> leases_;
   std::vector<Asked> asked_;

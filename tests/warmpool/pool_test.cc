@@ -1,12 +1,7 @@
-// What the pool does, case by case, on a clock that stands still.
-#include "warmpool/pool.h"
-
+// What the pool does, case by case: leases, limits of a function, keep-alive, ends.
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include <memory>
-#include <set>
-#include <utility>
+#include "pool_fixture.h"
 
 namespace thaw::warmpool {
 namespace {
@@ -14,60 +9,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-struct FakeInstance final : Instance {
-  void stop() override { ++stops; }
-  int stops = 0;
-};
-
-struct FakeHost final : Host {
-  Instance& start(std::string_view function, InstanceId id) override {
-    started.emplace_back(function, id);
-    return *instances.emplace(id, std::make_unique<FakeInstance>()).first->second;
-  }
-  void retired(InstanceId id) override { retirements.push_back(id); }
-
-  std::vector<std::pair<std::string, InstanceId>> started;
-  std::vector<InstanceId> retirements;
-  std::map<InstanceId, std::unique_ptr<FakeInstance>> instances;
-};
-
-class PoolTest : public testing::Test {
- protected:
-  void add(FunctionLimits limits) { ASSERT_TRUE(pool.add_function("chat", limits)); }
-
-  // Asks for an instance; the answer arrives in answers[n], n counting from 0.
-  Result<Ticket> ask(std::optional<Clock::Monotonic> deadline = {}) {
-    const std::size_t n = asked++;
-    return pool.acquire("chat", deadline, [this, n](Result<Lease> answer) {
-      EXPECT_TRUE(answers.emplace(n, std::move(answer)).second) << "answered twice: " << n;
-    });
-  }
-  Lease lease(std::size_t n) {
-    const auto at = answers.find(n);
-    if (at == answers.end() || !at->second) {
-      ADD_FAILURE() << "no lease for " << n;
-      return {};
-    }
-    return *at->second;
-  }
-  Code error(std::size_t n) {
-    const auto at = answers.find(n);
-    if (at == answers.end() || at->second) {
-      ADD_FAILURE() << "no error for " << n;
-      return Code::kCorrupt;
-    }
-    return at->second.error().code;
-  }
-  Occupancy now() { return *pool.occupancy("chat"); }
-  Error crash() { return fail(Code::kIo, "it crashed"); }
-
-  ManualClock clock;
-  FakeHost host;
-  Pool pool{clock, host};
-  std::size_t asked = 0;
-  std::map<std::size_t, Result<Lease>> answers;
-};
 
 TEST_F(PoolTest, StartsAnInstanceForTheFirstInvocationAndLendsItWhenReady) {
   add({});
@@ -84,7 +25,7 @@ TEST_F(PoolTest, LendsAWarmInstanceAgainAtOnce) {
   add({});
   ASSERT_TRUE(ask());
   pool.ready(1);
-  pool.release(lease(0).id, true);
+  release(0);
   ASSERT_TRUE(ask());
   EXPECT_EQ(lease(1).instance_id, 1u);
   EXPECT_FALSE(lease(1).first_use);
@@ -98,8 +39,8 @@ TEST_F(PoolTest, LendsTheMostRecentlyUsedInstanceFirst) {
   ASSERT_TRUE(ask());
   pool.ready(1);
   pool.ready(2);
-  pool.release(lease(1).id, true);
-  pool.release(lease(0).id, true);
+  release(1);
+  release(0);
   ASSERT_TRUE(ask());
   EXPECT_EQ(lease(2).instance_id, lease(0).instance_id);
 }
@@ -110,7 +51,7 @@ TEST_F(PoolTest, GivesWhoWaitsForAStartAnInstanceThatComesFreeSooner) {
   pool.ready(1);
   ASSERT_TRUE(ask());
   EXPECT_EQ(now().starting, 1u);
-  pool.release(lease(0).id, true);
+  release(0);
   EXPECT_EQ(lease(1).instance_id, 1u);
   pool.ready(2);
   EXPECT_EQ(now().idle, 1u);
@@ -120,9 +61,9 @@ TEST_F(PoolTest, RefusesBeyondTheLimitWhereNobodyMayQueue) {
   add({.instances_max = 2, .queue_length_max = 0});
   ASSERT_TRUE(ask());
   ASSERT_TRUE(ask());
-  const auto third = ask();
-  ASSERT_FALSE(third);
-  EXPECT_EQ(third.error().code, Code::kLimit);
+  ASSERT_FALSE(ask());
+  EXPECT_EQ(error(2), Code::kLimit);
+  EXPECT_EQ(reason(2), Reason::kFunctionConcurrency);
   EXPECT_EQ(host.started.size(), 2u);
 }
 
@@ -133,10 +74,10 @@ TEST_F(PoolTest, QueuesInOrderOfArrivalUpToTheQueueLength) {
   ASSERT_TRUE(ask());
   ASSERT_FALSE(ask());
   pool.ready(1);
-  pool.release(lease(0).id, true);
+  release(0);
   EXPECT_EQ(lease(1).instance_id, 1u);
   EXPECT_EQ(answers.count(2), 0u);
-  pool.release(lease(1).id, true);
+  release(1);
   EXPECT_EQ(lease(2).instance_id, 1u);
 }
 
@@ -167,21 +108,22 @@ TEST_F(PoolTest, DoesNotCountWhoWaitedTooLongAgainstTheQueue) {
 TEST_F(PoolTest, ForgetsWhoCancels) {
   add({.instances_max = 1, .queue_length_max = 2});
   ASSERT_TRUE(ask());
-  const auto second = ask();
   ASSERT_TRUE(ask());
-  EXPECT_TRUE(pool.cancel(*second));
-  EXPECT_FALSE(pool.cancel(*second));
+  const Ticket second = ticket;
+  ASSERT_TRUE(ask());
+  EXPECT_TRUE(pool.cancel(second));
+  EXPECT_FALSE(pool.cancel(second));
   pool.ready(1);
-  pool.release(lease(0).id, true);
+  release(0);
   EXPECT_EQ(lease(2).instance_id, 1u);
   EXPECT_EQ(answers.count(1), 0u);
 }
 
 TEST_F(PoolTest, StopsAnIdleInstanceAfterItsKeepAlive) {
-  add({.keep_alive = 60s});
+  add({.keep_alive = FixedTime{60s}});
   ASSERT_TRUE(ask());
   pool.ready(1);
-  pool.release(lease(0).id, true);
+  release(0);
   EXPECT_EQ(pool.due(), clock.now() + 60s);
   clock.advance(60s - 1ns);
   pool.advance();
@@ -200,7 +142,7 @@ TEST_F(PoolTest, ReplacesAnInstanceThatBrokeOnceItIsGone) {
   ASSERT_TRUE(ask());
   pool.ready(1);
   ASSERT_TRUE(ask());
-  pool.release(lease(0).id, false);
+  release(0, Use::kBroken);
   EXPECT_EQ(host.instances.at(1)->stops, 1);
   EXPECT_EQ(host.started.size(), 1u) << "the broken one still holds its place";
   pool.gone(1, crash());
@@ -216,7 +158,7 @@ TEST_F(PoolTest, KeepsTheLeaseOfAnInstanceThatDiedUnderIt) {
   pool.gone(1, crash());
   EXPECT_EQ(now().leased, 1u);
   EXPECT_THAT(host.retirements, IsEmpty());
-  pool.release(lease(0).id, true);
+  release(0);
   EXPECT_THAT(host.retirements, ElementsAre(1));
   EXPECT_EQ(host.instances.at(1)->stops, 0) << "there is nothing left to stop";
   EXPECT_EQ(now().live(), 0u);
@@ -228,6 +170,7 @@ TEST_F(PoolTest, TellsTheOneWhoWaitedLongestThatAStartFailed) {
   ASSERT_TRUE(ask());
   pool.gone(1, crash());
   EXPECT_EQ(error(0), Code::kIo);
+  EXPECT_EQ(reason(0), Reason::kStartFailed);
   EXPECT_EQ(host.started.size(), 2u) << "the second invocation deserves its own attempt";
   pool.gone(2, crash());
   EXPECT_EQ(error(1), Code::kIo);
@@ -237,8 +180,8 @@ TEST_F(PoolTest, TellsTheOneWhoWaitedLongestThatAStartFailed) {
 TEST_F(PoolTest, TellsNobodyOfAFailedStartThatNobodyNeeds) {
   add({.instances_max = 2});
   ASSERT_TRUE(ask());
-  const auto second = ask();
-  EXPECT_TRUE(pool.cancel(*second));
+  ASSERT_TRUE(ask());
+  EXPECT_TRUE(pool.cancel(ticket));
   pool.gone(2, crash());
   EXPECT_THAT(answers, IsEmpty());
   pool.ready(1);
@@ -249,7 +192,7 @@ TEST_F(PoolTest, ForgetsAnIdleInstanceThatDies) {
   add({});
   ASSERT_TRUE(ask());
   pool.ready(1);
-  pool.release(lease(0).id, true);
+  release(0);
   pool.gone(1, crash());
   ASSERT_TRUE(ask());
   EXPECT_EQ(host.started.size(), 2u);
@@ -261,33 +204,40 @@ TEST_F(PoolTest, ShutsDownInOrder) {
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(ask());
   pool.ready(1);
   pool.ready(2);
-  pool.release(lease(1).id, true);  // the third invocation gets it
+  release(1);  // the third invocation gets it
   pool.shut_down();
   EXPECT_EQ(error(3), Code::kCancelled);
   EXPECT_EQ(host.instances.at(1)->stops, 0);
   EXPECT_EQ(host.instances.at(3)->stops, 1) << "it was starting for the one that was refused";
-  EXPECT_EQ(ask().error().code, Code::kUnavailable);
+  EXPECT_FALSE(ask());
+  EXPECT_EQ(reason(4), Reason::kShutDown);
+  EXPECT_EQ(error(4), Code::kUnavailable);
   pool.ready(3);  // it had not heard yet
-  pool.release(lease(0).id, true);
+  release(0);
   EXPECT_EQ(host.instances.at(1)->stops, 1);
-  pool.release(lease(2).id, true);
+  release(2);
   for (const InstanceId id : {1, 2, 3}) pool.gone(id, crash());
   EXPECT_EQ(pool.instance_count(), 0u);
 }
 
 TEST_F(PoolTest, NamesWhatItDoesNotKnow) {
   add({});
-  EXPECT_EQ(pool.acquire("other", {}, [](Result<Lease>) {}).error().code, Code::kNotFound);
+  EXPECT_FALSE(ask({}, "other"));
+  EXPECT_EQ(reason(0), Reason::kUnknownFunction);
+  EXPECT_EQ(error(0), Code::kNotFound);
   EXPECT_EQ(pool.occupancy("other").error().code, Code::kNotFound);
+  EXPECT_EQ(pool.set_limits("other", {}).error().code, Code::kNotFound);
+  EXPECT_EQ(pool.recycle("other").error().code, Code::kNotFound);
+  EXPECT_EQ(pool.drain("other").error().code, Code::kNotFound);
+  EXPECT_EQ(pool.reopen("other").error().code, Code::kNotFound);
   EXPECT_EQ(pool.add_function("chat", {}).error().code, Code::kInvalid);
-  EXPECT_EQ(pool.add_function("none", {.instances_max = 0}).error().code, Code::kInvalid);
 }
 
 TEST_F(PoolTest, KeepsFunctionsApart) {
   add({.instances_max = 1});
   ASSERT_TRUE(pool.add_function("code", {.instances_max = 1}));
   ASSERT_TRUE(ask());
-  EXPECT_TRUE(pool.acquire("code", {}, [](Result<Lease>) {}));
+  EXPECT_TRUE(ask({}, "code"));
   ASSERT_EQ(host.started.size(), 2u);
   EXPECT_EQ(host.started[1].first, "code");
 }
