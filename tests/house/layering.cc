@@ -45,7 +45,8 @@ bool may_use(const Room& room, std::string_view other) {
 constexpr std::string_view kBootstrapMain = "runtime/bootstrap_main.cc";
 constexpr std::string_view kNotInBootstrap[] = {"handler/freeze",       "snapshot/gguf",
                                                 "snapshot/safetensors", "warmpool",
-                                                "runtime/emulator",     "runtime/cli"};
+                                                "runtime/emulator",     "runtime/cli",
+                                                "runtime/cost",         "runtime/simulate"};
 
 bool is_kept_out_of_bootstrap(std::string_view room) {
   return std::find(std::begin(kNotInBootstrap), std::end(kNotInBootstrap), room) !=
@@ -235,18 +236,22 @@ const std::vector<Room>& rooms() {
       {"runtime/web", {"base", "snapshot", "handler", "handler/event", "runtime/http"}},
       {"runtime/fc",
        {"base", "snapshot", "handler", "handler/event", "runtime/http", "runtime/web"}},
-      {"runtime/emulator", {"base", "warmpool", "handler/event", "runtime/http", "runtime/lambda"}},
+      {"runtime/cost", {"base"}},
+      {"runtime/simulate", {"base", "warmpool", "runtime/cost"}},
+      {"runtime/emulator",
+       {"base", "warmpool", "handler/event", "runtime/cost", "runtime/http", "runtime/lambda"}},
       {"runtime/bootstrap",
        {"base", "kernels", "snapshot", "handler/event", "handler/text", "handler/model", "handler",
         "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web"}},
       {"runtime/cli",
        {"base", "kernels", "snapshot", "snapshot/gguf", "snapshot/safetensors", "warmpool",
         "handler/event", "handler/text", "handler/model", "handler", "handler/freeze",
-        "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web", "runtime/emulator"}},
+        "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web", "runtime/cost",
+        "runtime/simulate", "runtime/emulator"}},
       {"runtime",
        {"base", "kernels", "snapshot", "warmpool", "handler/event", "handler/text", "handler/model",
-        "handler", "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web",
-        "runtime/bootstrap", "runtime/emulator", "runtime/cli"}},
+        "handler", "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web", "runtime/cost",
+        "runtime/simulate", "runtime/bootstrap", "runtime/emulator", "runtime/cli"}},
   };
   return table;
 }
