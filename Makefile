@@ -1,6 +1,6 @@
 # What a person types. CMake does the work; see CMakePresets.json.
 .DEFAULT_GOAL := help
-.PHONY: help setup model build arm64-bootstrap test demo test-asan test-tsan test-aarch64 test-clients test-rie package \
+.PHONY: help setup model build arm64-bootstrap test demo test-asan test-tsan test-aarch64 test-clients test-rie test-pool package \
   coverage fuzz clean
 
 JOBS ?= $(shell nproc)
@@ -16,6 +16,7 @@ help:
 	@echo "make test-aarch64  the tests for arm64, under qemu-user"
 	@echo "make test-clients  OpenAI's clients, the AI SDK, boto3 and curl against both programs"
 	@echo "make test-rie      both architectures' packages under AWS's runtime interface emulator"
+	@echo "make test-pool     ten million simulated invocations against the warm pool's invariants"
 	@echo "make package SNAPSHOT=F.thaw [ARCH=x86-64|aarch64]"
 	@echo "                   Lambda's zip, Function Compute's, an OCI image layout: build/package"
 	@echo "make coverage      the tests, and which lines they reach"
@@ -58,6 +59,12 @@ test-asan test-tsan test-aarch64: test-%: arm64-bootstrap model
 	cmake --preset $*
 	cmake --build --preset $* --parallel $(JOBS)
 	ctest --preset $* --parallel $(JOBS)
+
+test-pool:
+	@bash deploy/setup.sh build test
+	cmake --preset release -DTHAW_TESTS=ON
+	cmake --build --preset release --parallel $(JOBS) --target pool_soak
+	build/release/tests/warmpool/pool_soak 10000000 20
 
 test-clients: build model
 	@bash deploy/setup.sh clients

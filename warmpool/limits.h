@@ -8,7 +8,7 @@
 
 namespace thaw::warmpool {
 
-// At most `count` in any `per`, evenly refilled and never saved up; 0: as many as come.
+// A bucket: `count` at once, refilled evenly in `per`, and never holding more. 0: as many as come.
 struct Rate {
   std::uint32_t count = 0;
   std::chrono::nanoseconds per = std::chrono::seconds(1);
