@@ -1,5 +1,5 @@
-// A million invocations on virtual time, every invariant checked after every event. `make test-pool`
-// runs ten million.
+// A million invocations on virtual time, every invariant checked after every event. `make
+// test-pool` runs ten million.
 #include <gtest/gtest.h>
 
 #include "world.h"
