@@ -66,6 +66,32 @@ class FaultyWriteFile final : public WriteFile {
   const std::unique_ptr<WriteFile> file_;
 };
 
+class FaultyAppendFile final : public AppendFile {
+ public:
+  FaultyAppendFile(FaultyFiles& files, std::string path, std::unique_ptr<AppendFile> file)
+      : files_(files), path_(std::move(path)), file_(std::move(file)) {}
+
+  std::uint64_t size() const override { return file_->size(); }
+  Result<Done> append(Bytes bytes) override {
+    if (!files_.fails(FileCall::kAppend)) return file_->append(bytes);
+    if (files_.fault().torn) THAW_TRY_DO(file_->append(bytes.first(bytes.size() / 2)));
+    return injected("append to", path_);
+  }
+  Result<Done> sync() override {
+    if (files_.fails(FileCall::kSync)) return injected("sync", path_);
+    return file_->sync();
+  }
+  Result<Done> truncate(std::uint64_t bytes) override {
+    if (files_.fails(FileCall::kTruncate)) return injected("truncate", path_);
+    return file_->truncate(bytes);
+  }
+
+ private:
+  FaultyFiles& files_;
+  const std::string path_;
+  const std::unique_ptr<AppendFile> file_;
+};
+
 class FullDiskWriteFile final : public WriteFile {
  public:
   FullDiskWriteFile(std::string path, std::unique_ptr<WriteFile> file, std::uint64_t bytes_max)
@@ -135,6 +161,27 @@ Result<std::vector<DirectoryEntry>> FaultyFiles::list(const std::string& directo
 Result<DirectoryEntry> FaultyFiles::stat(const std::string& path) {
   if (fails(FileCall::kStat)) return injected("stat", path);
   return files_.stat(path);
+}
+
+Result<std::unique_ptr<AppendFile>> FaultyFiles::append_to(const std::string& path) {
+  if (fails(FileCall::kAppendTo)) return injected("append to", path);
+  THAW_TRY(file, state_files_.append_to(path));
+  return std::unique_ptr<AppendFile>(new FaultyAppendFile(*this, path, std::move(file)));
+}
+
+Result<std::unique_ptr<FileLock>> FaultyFiles::lock(const std::string& path) {
+  if (fails(FileCall::kLock)) return injected("lock", path);
+  return state_files_.lock(path);
+}
+
+Result<Done> FaultyFiles::make_directory(const std::string& path) {
+  if (fails(FileCall::kMakeDirectory)) return injected("make directory", path);
+  return state_files_.make_directory(path);
+}
+
+Result<Done> FaultyFiles::remove(const std::string& path) {
+  if (fails(FileCall::kRemove)) return injected("remove", path);
+  return state_files_.remove(path);
 }
 
 Result<std::unique_ptr<WriteFile>> FullDiskFiles::create(const std::string& path) {

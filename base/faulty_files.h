@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/state_files.h"
 
 namespace thaw {
 
@@ -30,8 +31,14 @@ enum class FileCall : unsigned char {
   kCommit,
   kList,
   kStat,
+  kAppendTo,
+  kSync,
+  kTruncate,
+  kLock,
+  kMakeDirectory,
+  kRemove,
 };
-inline constexpr std::size_t kFileCallCount = 9;
+inline constexpr std::size_t kFileCallCount = 15;
 
 // What fails, and how. The error's code is kIo and its message says "fault".
 struct Fault {
@@ -41,16 +48,21 @@ struct Fault {
   bool torn = false;             // reads and writes do half their work before they fail
 };
 
-// Thread-safe. `files` outlives it and whatever it opened; so does this object.
-class FaultyFiles final : public Files {
+// Thread-safe. `files`, as `state_files`, outlives it and whatever it opened; so does this object.
+class FaultyFiles final : public Files, public StateFiles {
  public:
-  FaultyFiles(Files& files, Fault fault) : files_(files), fault_(fault) {}
+  FaultyFiles(Files& files, Fault fault, StateFiles& state_files = system_state_files())
+      : files_(files), state_files_(state_files), fault_(fault) {}
 
   Result<std::unique_ptr<Mapping>> map(const std::string& path) override;
   Result<std::unique_ptr<ReadFile>> open(const std::string& path) override;
   Result<std::unique_ptr<WriteFile>> create(const std::string& path) override;
   Result<std::vector<DirectoryEntry>> list(const std::string& directory) override;
   Result<DirectoryEntry> stat(const std::string& path) override;
+  Result<std::unique_ptr<AppendFile>> append_to(const std::string& path) override;
+  Result<std::unique_ptr<FileLock>> lock(const std::string& path) override;
+  Result<Done> make_directory(const std::string& path) override;
+  Result<Done> remove(const std::string& path) override;
 
   std::uint64_t calls() const;               // all kinds
   std::uint64_t calls(FileCall call) const;  // of one kind
@@ -62,6 +74,7 @@ class FaultyFiles final : public Files {
 
  private:
   Files& files_;
+  StateFiles& state_files_;
   const Fault fault_;
   std::array<std::atomic<std::uint64_t>, kFileCallCount> counts_{};
   std::atomic<std::uint64_t> counted_{0};

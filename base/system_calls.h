@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -13,6 +14,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/state_files.h"
 
 namespace thaw::internal {
 
@@ -29,6 +31,9 @@ struct SystemCalls {
   int (*fsync)(int descriptor) = ::fsync;
   int (*rename)(const char* from, const char* to) = ::rename;
   int (*unlink)(const char* path) = ::unlink;
+  int (*ftruncate)(int descriptor, off_t bytes) = ::ftruncate;
+  int (*flock)(int descriptor, int operation) = ::flock;
+  int (*mkdir)(const char* path, mode_t mode) = ::mkdir;
   void* (*mmap)(void* at, std::size_t bytes, int protection, int flags, int descriptor,
                 off_t offset) = ::mmap;
   int (*madvise)(void* at, std::size_t bytes, int advice) = ::madvise;
@@ -36,6 +41,7 @@ struct SystemCalls {
 
 // Files over `calls`.
 std::unique_ptr<Files> files_over(const SystemCalls& calls);
+std::unique_ptr<StateFiles> state_files_over(const SystemCalls& calls);
 
 // "read 'chat.thaw': No such file or directory" from errno, kNotFound for a missing file.
 Error system_error(std::string_view tried, const std::string& path, int error);

@@ -37,6 +37,15 @@ class FaultyFilesTest : public testing::Test {
     THAW_TRY_DO(file->write_at(2, as_bytes("w")));
     return file->commit();
   }
+  Result<Done> use_state_files(StateFiles& files) const {
+    THAW_TRY_DO(files.make_directory(directory_ + "/a/b"));
+    THAW_TRY_DO(files.lock(directory_ + "/a/lock"));
+    THAW_TRY(log, files.append_to(directory_ + "/a/log"));
+    THAW_TRY_DO(log->append(as_bytes("12")));
+    THAW_TRY_DO(log->truncate(1));
+    THAW_TRY_DO(log->sync());
+    return files.remove(directory_ + "/a/log");
+  }
 
   std::string directory_;
   std::string path_;
@@ -47,8 +56,11 @@ TEST_F(FaultyFilesTest, WithoutAFaultDoesAndCountsEverything) {
   ASSERT_TRUE(use_everything(files));
   EXPECT_EQ(contents(), "new");
   EXPECT_EQ(files.calls(), 9u);
+  ASSERT_TRUE(use_state_files(files));
+  EXPECT_EQ(files.calls(), 16u);
   for (std::size_t call = 0; call < kFileCallCount; ++call) {
-    EXPECT_EQ(files.calls(static_cast<FileCall>(call)), 1u) << call;
+    const auto kind = static_cast<FileCall>(call);
+    EXPECT_EQ(files.calls(kind), kind == FileCall::kAppend ? 2u : 1u) << call;
   }
   EXPECT_FALSE(files.fault_happened());
 }
