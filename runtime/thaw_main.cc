@@ -21,6 +21,16 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// Where a program keeps what outlives its run, by the XDG base directories.
+std::string state_directory() {
+  if (const std::string own = variable("XDG_STATE_HOME"); own.starts_with('/'))
+    return own + "/thaw";
+  if (const std::string home = variable("HOME"); home.starts_with('/')) {
+    return home + "/.local/state/thaw";
+  }
+  return thaw::cat("/tmp/thaw-", getuid());
+}
+
 int refuse(const std::string& message) {
   std::fprintf(stderr, "thaw: %s\n", message.c_str());
   return 2;
@@ -46,6 +56,7 @@ int main(int count, char** words) {
   context.shows_progress = isatty(STDERR_FILENO) != 0;
   context.kernels = variable("THAW_KERNELS");
   context.program_directory = directory_of_program();
+  context.state_directory = state_directory();
   const std::string threads = variable("THAW_THREADS");
   if (!threads.empty()) {
     const char* end = threads.data() + threads.size();

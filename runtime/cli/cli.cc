@@ -177,6 +177,12 @@ class Parser {
     sub->add_option("--invoke-mode", emulate_.invoke_mode, "of the function URL")
         ->check(CLI::IsMember({"buffered", "response_stream"}))
         ->capture_default_str();
+    sub->add_option("--state", emulate_.state,
+                    "the directory of asynchronous events; without it one for each port");
+    sub->add_option("--retry-scale", emulate_.retry_scale,
+                    "of the minutes between attempts of an asynchronous invocation")
+        ->capture_default_str()
+        ->check(CLI::Range(0.0, 1000.0));
   }
 
   void add_bench() {

@@ -30,6 +30,7 @@ struct Context {
   std::optional<Clock::Monotonic> launched{};         // THAW_STARTED_NS
   std::optional<Clock::Monotonic> entered{};          // when main began
   std::string program_directory{};  // where `thaw` lies, and `bootstrap` beside it
+  std::string state_directory{};    // what outlives a run lies below; $XDG_STATE_HOME/thaw
 };
 
 // What opens a function as the environment asks; `threads` of a command, 0: the environment's.
@@ -132,6 +133,8 @@ struct EmulateArguments {
   unsigned memory_megabytes = 3008;
   unsigned concurrency = 10;
   std::string invoke_mode = "response_stream";  // of function URLs; or "buffered"
+  std::string state;       // where asynchronous events are kept; empty: below the user's own
+  double retry_scale = 1;  // of the waits between attempts of an asynchronous invocation
 };
 Result<Done> emulate(const EmulateArguments& arguments, const Context& context);
 

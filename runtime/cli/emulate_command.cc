@@ -67,6 +67,10 @@ Result<Done> emulate(const EmulateArguments& arguments, const Context& context) 
   options.bootstrap = arguments.bootstrap.empty() ? cat(context.program_directory, "/bootstrap")
                                                   : arguments.bootstrap;
   options.port = static_cast<std::uint16_t>(arguments.port);
+  options.state_directory = arguments.state.empty()
+                                ? cat(context.state_directory, "/emulate-", arguments.port)
+                                : arguments.state;
+  options.retry_scale = arguments.retry_scale;
   for (const std::string& path : snapshots) {
     emulator::FunctionOptions function;
     function.name = name_of_snapshot(path);

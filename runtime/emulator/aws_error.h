@@ -19,6 +19,16 @@ inline constexpr AwsError kNotFound{404, "ResourceNotFoundException", "Message",
 inline constexpr AwsError kTooLarge{413, "RequestTooLargeException", "message", ""};
 inline constexpr AwsError kThrottled{429, "TooManyRequestsException", "message",
                                      "ReservedFunctionConcurrentInvocationLimitExceeded"};
+// As many run as the whole account may have.
+inline constexpr AwsError kAccountThrottled{429, "TooManyRequestsException", "message",
+                                            "ConcurrentInvocationLimitExceeded"};
+inline constexpr AwsError kRateThrottled{429, "TooManyRequestsException", "message",
+                                         "FunctionInvocationRateLimitExceeded"};
+// More asynchronous events wait than the emulator keeps.
+inline constexpr AwsError kQueueFull{429, "TooManyRequestsException", "message",
+                                     "CallerRateLimitExceeded"};
+inline constexpr AwsError kBadMedia{415, "UnsupportedMediaTypeException", "message", ""};
+inline constexpr AwsError kBadReference{400, "ValidationException", "message", ""};
 inline constexpr AwsError kBadContent{400, "InvalidRequestContentException", "message", ""};
 inline constexpr AwsError kBadParameter{400, "InvalidParameterValueException", "message", ""};
 inline constexpr AwsError kUnknownOperation{404, "UnknownOperationException", "message", ""};

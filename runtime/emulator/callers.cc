@@ -21,6 +21,19 @@ Failure too_large(std::string_view request_id) {
 
 }  // namespace
 
+void send_throttled(http::ResponseWriter& writer, const Completion& completion,
+                    std::string_view request_id) {
+  const auto reason = completion.refusal.value_or(warmpool::Reason::kTotalConcurrency);
+  const bool rate = reason == warmpool::Reason::kFunctionInvocationRate ||
+                    reason == warmpool::Reason::kTotalInvocationRate;
+  const bool function = reason == warmpool::Reason::kFunctionConcurrency;
+  send_error(writer,
+             rate       ? kRateThrottled
+             : function ? kThrottled
+                        : kAccountThrottled,
+             request_id, "Rate Exceeded.");
+}
+
 void BufferedCaller::part(std::string_view bytes) {
   // A runtime that streams may send more than a buffered caller can have: the rest is let go.
   too_large_ = too_large_ || body_.size() + bytes.size() > lambda::kPayloadBytesMax + 100;
@@ -46,7 +59,7 @@ void EventStreamCaller::part(std::string_view bytes) { (void)writer_.write(paylo
 
 void EventStreamCaller::finish(const Completion& completion) {
   if (completion.kind == Completion::Kind::kThrottled) {
-    return send_error(writer_, kThrottled, request_id_, "Rate Exceeded.");
+    return send_throttled(writer_, completion, request_id_);
   }
   if (completion.kind == Completion::Kind::kUnavailable) {
     return send_error(writer_, kService, request_id_, completion.message);
@@ -118,7 +131,7 @@ void UrlCaller::bad_gateway(std::string_view why) {
 
 void UrlCaller::finish(const Completion& completion) {
   if (completion.kind == Completion::Kind::kThrottled) {
-    return send_error(writer_, kThrottled, request_id_, "Rate Exceeded.");
+    return send_throttled(writer_, completion, request_id_);
   }
   if (completion.kind == Completion::Kind::kUnavailable) {
     return send_error(writer_, kService, request_id_, completion.message);

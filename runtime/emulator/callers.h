@@ -12,6 +12,10 @@
 
 namespace thaw::emulator {
 
+// 429, with the reason that the limit which was met has.
+void send_throttled(http::ResponseWriter& writer, const Completion& completion,
+                    std::string_view request_id);
+
 // The whole answer in memory, up to Lambda's 6 MB; beyond it the invocation has failed.
 class BufferedCaller : public Caller {
  public:

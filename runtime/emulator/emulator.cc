@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <random>
 #include <system_error>
 #include <utility>
 
 #include "base/str.h"
+#include "runtime/emulator/async_queue.h"
 #include "runtime/emulator/fleet.h"
-#include "runtime/emulator/invoke_api.h"
+#include "runtime/emulator/front.h"
 #include "runtime/http/server.h"
 #include "runtime/lambda/protocol.h"
 
@@ -28,6 +30,12 @@ Result<Done> check(const Options& options) {
                                      "--bootstrap"));
   }
   if (options.functions.empty()) return fail(Code::kInvalid, "emulate: no functions");
+  if (options.state_directory.empty()) {
+    return fail(Code::kInvalid, "emulate: no directory for asynchronous events; name one");
+  }
+  if (!(options.retry_scale >= 0) || options.retry_scale > 1000) {
+    return fail(Code::kInvalid, "emulate: the scale of retries' waits: want 0 to 1000");
+  }
   for (const FunctionOptions& function : options.functions) {
     constexpr std::string_view kLetters =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
@@ -40,6 +48,11 @@ Result<Done> check(const Options& options) {
       return fail(Code::kInvalid, cat("emulate: function '", function.name, "': timeout of ",
                                       function.timeout.count(), " ms, want 1 ms to a day"));
     }
+    if (const auto sound = check(function.asynchronous); !sound) {
+      return fail(Code::kInvalid,
+                  cat("emulate: function '", function.name, "': ", sound.error().message));
+    }
+    if (!function.dead_letter.empty()) THAW_TRY_DO(parse_destination(function.dead_letter));
     if (!std::filesystem::exists(function.snapshot, ignored)) {
       return fail(Code::kNotFound, cat("emulate: function '", function.name, "': snapshot '",
                                        function.snapshot, "': no such file"));
@@ -52,27 +65,51 @@ Result<Done> check(const Options& options) {
 
 // The house, ground floor first: members are destroyed in the opposite order.
 struct Emulator::State {
+  Options options;
+  std::unique_ptr<Ids> ids;
+  AsyncSettings settings;
   std::unique_ptr<Fleet> fleet;
-  std::unique_ptr<InvokeApi> api;
+  std::unique_ptr<AsyncQueue> queue;
+  std::unique_ptr<InvokeApi> invoke;
+  std::unique_ptr<ControlApi> control;
+  std::unique_ptr<Front> front;
   std::unique_ptr<http::Server> server;
 };
 
-Result<std::unique_ptr<Emulator>> Emulator::start(const Options& options, Clock& clock,
-                                                  LogSink log) {
-  THAW_TRY_DO(check(options));
+Result<std::unique_ptr<Emulator>> Emulator::start(const Options& given, Clock& clock, LogSink log,
+                                                  Files& files, StateFiles& state_files) {
+  THAW_TRY_DO(check(given));
   auto state = std::make_unique<State>();
+  state->options = given;
+  const Options& options = state->options;
+  state->ids =
+      std::make_unique<Ids>((std::uint64_t{std::random_device{}()} << 32) ^ std::random_device{}());
+  for (const FunctionOptions& function : options.functions) {
+    const EventInvokeConfig& config = function.asynchronous;
+    const bool set = config.retries_max || config.age_max || !config.on_success.empty() ||
+                     !config.on_failure.empty();
+    if (set) state->settings.set(function.name, "", config);
+  }
   THAW_TRY(fleet, Fleet::create(options, clock, log));
   state->fleet = std::move(fleet);
-  state->api = std::make_unique<InvokeApi>(*state->fleet, options, clock, log);
+  THAW_TRY(queue, AsyncQueue::open(*state->fleet, state->settings, options, clock, files,
+                                   state_files, log));
+  state->queue = std::move(queue);
+  state->invoke =
+      std::make_unique<InvokeApi>(*state->fleet, *state->queue, options, clock, *state->ids, log);
+  state->control =
+      std::make_unique<ControlApi>(*state->fleet, state->settings, options, clock, files);
+  state->front =
+      std::make_unique<Front>(*state->fleet, *state->control, *state->invoke, *state->ids);
   http::ServerOptions server_options;
   server_options.host = options.host;
   server_options.port = options.port;
   server_options.connections_max = options.connections_max;
   server_options.body_bytes_max = lambda::kPayloadBytesMax;
   THAW_TRY(server, http::Server::start(server_options,
-                                       [api = state->api.get()](http::Request& request,
-                                                                http::ResponseWriter& writer) {
-                                         api->serve(request, writer);
+                                       [front = state->front.get()](http::Request& request,
+                                                                    http::ResponseWriter& writer) {
+                                         front->serve(request, writer);
                                        }));
   state->server = std::move(server);
   return std::unique_ptr<Emulator>(new Emulator(std::move(state)));
@@ -89,9 +126,13 @@ std::size_t Emulator::instance_count() const {
 
 void Emulator::stop() {
   if (!state_->fleet) return;
+  state_->queue->stop_taking();
   state_->fleet->shut_down();
   state_->server->stop(kStopGrace);
-  state_->api.reset();
+  state_->front.reset();
+  state_->control.reset();
+  state_->invoke.reset();
+  state_->queue.reset();
   state_->fleet.reset();
 }
 

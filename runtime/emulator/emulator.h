@@ -16,7 +16,9 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/result.h"
+#include "base/state_files.h"
 #include "runtime/emulator/instance.h"
 #include "runtime/emulator/options.h"
 
@@ -26,12 +28,15 @@ namespace thaw::emulator {
 class Emulator {
  public:
   // Listens and serves on threads of its own. `log` is told the platform's lines (START, END,
-  // REPORT) and the functions' output, one line at a time. `clock` outlives the emulator.
+  // REPORT) and the functions' output, one line at a time. `clock` and files outlive the emulator.
   // Errors: kInvalid      a function's name, a limit, the host
   //         kNotFound     no such bootstrap, or snapshot
-  //         kUnavailable  the port is taken
+  //         kUnavailable  the port is taken, or the state directory in use
+  //         kCorrupt, kUnsupported, kLimit  what the state directory holds
   //         kIo           the system refused
-  static Result<std::unique_ptr<Emulator>> start(const Options& options, Clock& clock, LogSink log);
+  static Result<std::unique_ptr<Emulator>> start(const Options& options, Clock& clock, LogSink log,
+                                                 Files& files = system_files(),
+                                                 StateFiles& state_files = system_state_files());
   // Stops as stop() does.
   ~Emulator();
   Emulator(const Emulator&) = delete;

@@ -25,20 +25,36 @@ std::string milliseconds_text(std::chrono::nanoseconds time) {
   return text;
 }
 
+// A function's limits with so much of the account's concurrency set aside for it alone.
+warmpool::FunctionLimits reserving(warmpool::FunctionLimits limits,
+                                   std::optional<std::uint32_t> reserved) {
+  if (!reserved) return limits;
+  limits.reserved = true;
+  limits.instances_max = *reserved;
+  return limits;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Fleet>> Fleet::create(const Options& options, Clock& clock, LogSink log) {
   std::unique_ptr<Fleet> fleet(new Fleet(options, clock, std::move(log)));
   for (const FunctionOptions& function : options.functions) {
-    THAW_TRY_DO(fleet->pool_.add_function(function.name, function.pool));
+    THAW_TRY_DO(fleet->pool_.add_function(function.name,
+                                          reserving(function.pool, function.reserved_concurrency)));
     fleet->functions_.emplace(function.name, function);
+    if (function.reserved_concurrency) {
+      fleet->reserved_[function.name] = *function.reserved_concurrency;
+    }
   }
   fleet->housekeeper_ = std::thread([raw = fleet.get()] { raw->keep_house(); });
   return fleet;
 }
 
 Fleet::Fleet(const Options& options, Clock& clock, LogSink log)
-    : options_(options), clock_(clock), log_(std::move(log)), pool_(clock, *this) {}
+    : options_(options),
+      clock_(clock),
+      log_(std::move(log)),
+      pool_(clock, *this, {.concurrency_max = options.concurrency_max}) {}
 
 Fleet::~Fleet() {
   if (!housekeeper_.joinable()) return;
@@ -60,6 +76,26 @@ const FunctionOptions* Fleet::find(std::string_view function) const {
 std::size_t Fleet::instance_count() const {
   const std::lock_guard lock(mutex_);
   return pool_.instance_count();
+}
+
+std::optional<std::uint32_t> Fleet::reserved_concurrency(std::string_view function) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = reserved_.find(function);
+  if (at == reserved_.end()) return std::nullopt;
+  return at->second;
+}
+
+Result<Done> Fleet::set_reserved_concurrency(std::string_view function,
+                                             std::optional<std::uint32_t> reserved) {
+  const std::lock_guard lock(mutex_);
+  THAW_TRY_DO(pool_.set_limits(function, reserving(find(function)->pool, reserved)));
+  if (reserved) {
+    reserved_[std::string(function)] = *reserved;
+  } else if (const auto at = reserved_.find(function); at != reserved_.end()) {
+    reserved_.erase(at);
+  }
+  changed_.notify_all();
+  return Done{};
 }
 
 void Fleet::shut_down() {

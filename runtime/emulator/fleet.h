@@ -60,6 +60,13 @@ class Fleet final : private warmpool::Host {
     return functions_;
   }
 
+  // What is reserved for the function; nothing where it shares what the others leave.
+  std::optional<std::uint32_t> reserved_concurrency(std::string_view function) const;
+  // From now on; what is under way goes on. Precondition: find(function).
+  // Errors: kInvalid (the limits of the account or the function forbid it).
+  Result<Done> set_reserved_concurrency(std::string_view function,
+                                        std::optional<std::uint32_t> reserved);
+
   // Has `invocation` answered, and returns when its instance is free again or gone. The caller
   // hears the end as soon as it is known. Precondition: find(function).
   void invoke(std::string_view function, const std::shared_ptr<Invocation>& invocation,
@@ -98,6 +105,7 @@ class Fleet final : private warmpool::Host {
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable changed_;
   warmpool::Pool pool_;
+  std::map<std::string, std::uint32_t, std::less<>> reserved_;
   std::map<warmpool::InstanceId, std::unique_ptr<Instance>> instances_;
   std::vector<std::unique_ptr<Instance>> retired_;  // to be destroyed outside the lock
   const InstanceEnd* failed_start_ = nullptr;       // while gone() is told of it

@@ -1,112 +1,43 @@
 #include "runtime/emulator/invoke_api.h"
 
 #include <nlohmann/json.hpp>
-#include <random>
 #include <utility>
-#include <vector>
 
 #include "base/str.h"
 #include "runtime/emulator/aws_error.h"
 #include "runtime/emulator/callers.h"
 #include "runtime/emulator/environment.h"
+#include "runtime/emulator/function_reference.h"
 #include "runtime/emulator/function_url.h"
 #include "runtime/lambda/protocol.h"
 
 namespace thaw::emulator {
 namespace {
 
-// "/2015-03-31/..." and its like: a path of AWS's API, never of a function URL.
-bool is_api_path(std::string_view path) {
-  constexpr std::string_view kPattern = "/dddd-dd-dd/";
-  if (path.size() < kPattern.size()) return false;
-  for (std::size_t i = 0; i < kPattern.size(); ++i) {
-    const bool fits =
-        kPattern[i] == 'd' ? path[i] >= '0' && path[i] <= '9' : path[i] == kPattern[i];
-    if (!fits) return false;
+// Whether a body of this type may hold the JSON that an event is. AWS takes JSON's own types; what
+// curl sends for -d when nobody says otherwise, and what SDKs send for bytes, pass as well.
+bool may_be_json(std::string_view type) {
+  const std::string name = lower_case(type.substr(0, type.find(';')));
+  for (const std::string_view taken :
+       {"", "application/json", "text/json", "application/octet-stream", "binary/octet-stream",
+        "application/x-www-form-urlencoded"}) {
+    if (name == taken) return true;
   }
-  return true;
-}
-
-// The middle of `path` between `before` and `after`, if that is how it looks.
-std::optional<std::string_view> between(std::string_view path, std::string_view before,
-                                        std::string_view after) {
-  if (path.ends_with('/')) path.remove_suffix(1);
-  if (!path.starts_with(before) || !path.ends_with(after)) return std::nullopt;
-  if (path.size() <= before.size() + after.size()) return std::nullopt;
-  return path.substr(before.size(), path.size() - before.size() - after.size());
-}
-
-std::string unknown_functions_text(const Fleet& fleet) {
-  std::string text =
-      "no function is named in the path; POST to /2015-03-31/functions/NAME/"
-      "invocations, or call a function URL:";
-  for (const auto& [name, function] : fleet.functions()) text += cat(" /url/", name, "/");
-  return text;
+  return name.starts_with("application/") && name.ends_with("+json");
 }
 
 }  // namespace
 
-std::string_view function_name_in(std::string_view reference) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    const std::size_t colon = reference.find(':');
-    parts.push_back(reference.substr(0, colon));
-    if (colon == reference.npos) break;
-    reference.remove_prefix(colon + 1);
-  }
-  const auto is_account = [](std::string_view text) {
-    return text.size() == 12 && text.find_first_not_of("0123456789") == text.npos;
-  };
-  if (parts.size() >= 7 && parts[0] == "arn") return parts[6];
-  if (parts.size() >= 3 && is_account(parts[0]) && parts[1] == "function") return parts[2];
-  if (parts.size() >= 2 && is_account(parts[0])) return parts[1];
-  return parts[0];
-}
-
-InvokeApi::InvokeApi(Fleet& fleet, const Options& options, Clock& clock, LogSink log)
+InvokeApi::InvokeApi(Fleet& fleet, AsyncQueue& queue, const Options& options, Clock& clock,
+                     Ids& ids, LogSink log)
     : fleet_(fleet),
+      queue_(queue),
       options_(options),
       clock_(clock),
-      log_(std::move(log)),
-      ids_((std::uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()),
-      worker_([this] { work_off(); }) {}
+      ids_(ids),
+      log_(std::move(log)) {}
 
-InvokeApi::~InvokeApi() {
-  {
-    const std::lock_guard lock(mutex_);
-    ending_ = true;
-    changed_.notify_all();
-  }
-  worker_.join();
-}
-
-void InvokeApi::serve(http::Request& request, http::ResponseWriter& writer) {
-  Call call{request, writer, ids_.request_id()};
-  if (is_api_path(request.path())) {
-    if (!serve_api(call)) {
-      send_error(writer, kUnknownOperation, call.request_id,
-                 cat(request.method(), " ", request.path(),
-                     ": this emulator answers POST /2015-03-31/functions/NAME/invocations and POST "
-                     "/2021-11-15/functions/NAME/response-streaming-invocations"));
-    }
-    return;
-  }
-  constexpr std::string_view kUrlPrefix = "/url/";
-  if (request.path().starts_with(kUrlPrefix)) {
-    std::string_view rest = request.path().substr(kUrlPrefix.size());
-    const std::size_t slash = rest.find('/');
-    if (const auto* function = fleet_.find(percent_decode(rest.substr(0, slash), false))) {
-      return serve_url(call, *function, slash == rest.npos ? "/" : rest.substr(slash));
-    }
-  }
-  if (fleet_.functions().size() == 1) {
-    return serve_url(call, fleet_.functions().begin()->second, request.path());
-  }
-  send_error(writer, kNotFound, call.request_id, unknown_functions_text(fleet_));
-}
-
-// False: no operation of ours.
-bool InvokeApi::serve_api(Call& call) {
+bool InvokeApi::serve(Call& call) {
   if (call.request.method() != "POST") return false;
   const std::string_view path = call.request.path();
   if (const auto name = between(path, "/2015-03-31/functions/", "/invocations")) {
@@ -121,14 +52,42 @@ bool InvokeApi::serve_api(Call& call) {
   return false;
 }
 
+// The event; nothing where there is none, and the caller has heard why.
+std::optional<std::string> InvokeApi::read_event(Call& call, std::string_view type,
+                                                 std::size_t bytes_max) {
+  const auto refuse = [&](const AwsError& error, std::string_view message) {
+    send_error(call.writer, error, call.request_id, message);
+    return std::nullopt;
+  };
+  if (!may_be_json(call.request.headers().get("Content-Type").value_or(""))) {
+    return refuse(kBadMedia, "The content type of the Invoke request body is not JSON.");
+  }
+  call.request.set_body_limits(bytes_max, std::chrono::seconds(30));
+  Result<std::string> body = call.request.read_all();
+  if (!body && body.error().code == Code::kLimit) {
+    return refuse(kTooLarge, cat("Request must be smaller than ", bytes_max, " bytes for the ",
+                                 type, " operation"));
+  }
+  if (!body) return refuse(kBadContent, body.error().message);
+  if (body->empty()) *body = "{}";
+  if (!nlohmann::json::accept(*body)) {
+    return refuse(kBadContent, "Could not parse request body into json");
+  }
+  return std::move(*body);
+}
+
 void InvokeApi::invoke(Call& call, std::string_view encoded_name, bool streaming) {
   const http::Fields& headers = call.request.headers();
-  const std::string reference = percent_decode(encoded_name, false);
-  const FunctionOptions* function = fleet_.find(function_name_in(reference));
+  const auto reference =
+      parse_function_reference(percent_decode(encoded_name, false),
+                               query_value(call.request.query(), "Qualifier").value_or(""));
+  if (!reference) {
+    return send_error(call.writer, kBadReference, call.request_id, reference.error().message);
+  }
+  const FunctionOptions* function = fleet_.find(reference->name);
   if (function == nullptr) {
-    return send_error(
-        call.writer, kNotFound, call.request_id,
-        cat("Function not found: ", function_arn(options_, function_name_in(reference))));
+    return send_error(call.writer, kNotFound, call.request_id,
+                      cat("Function not found: ", function_arn(options_, reference->name)));
   }
   const std::string type(headers.get("X-Amz-Invocation-Type").value_or("RequestResponse"));
   const bool later = type == "Event" && !streaming;
@@ -137,24 +96,10 @@ void InvokeApi::invoke(Call& call, std::string_view encoded_name, bool streaming
                       "Value at 'invocationType' failed to satisfy constraint: Member must satisfy "
                       "enum value set: [Event, RequestResponse, DryRun]");
   }
-  const std::size_t bytes_max = later ? kAsyncBytesMax : lambda::kPayloadBytesMax;
-  call.request.set_body_limits(bytes_max, std::chrono::seconds(30));
-  Result<std::string> body = call.request.read_all();
-  if (!body && body.error().code == Code::kLimit) {
-    return send_error(
-        call.writer, kTooLarge, call.request_id,
-        cat("Request must be smaller than ", bytes_max, " bytes for the ", type, " operation"));
-  }
-  if (!body) {
-    return send_error(call.writer, kBadContent, call.request_id, body.error().message);
-  }
-  if (body->empty()) *body = "{}";
-  if (!nlohmann::json::accept(*body)) {
-    return send_error(call.writer, kBadContent, call.request_id,
-                      "Could not parse request body into json");
-  }
+  auto event = read_event(call, type, later ? kAsyncBytesMax : lambda::kPayloadBytesMax);
+  if (!event) return;
   auto invocation = make_invocation(call, *function);
-  invocation->event = std::move(*body);
+  invocation->event = std::move(*event);
   if (const auto context = headers.get("X-Amz-Client-Context"); context && !context->empty()) {
     const auto json = lambda::base64_decode(*context);
     if (!json || !nlohmann::json::accept(*json) || json->find_first_of("\r\n") != json->npos) {
@@ -167,7 +112,7 @@ void InvokeApi::invoke(Call& call, std::string_view encoded_name, bool streaming
     (void)call.writer.send(204, {{"x-amzn-RequestId", call.request_id}}, "");
     return;
   }
-  if (later) return invoke_later(call, *function, std::move(invocation));
+  if (later) return invoke_later(call, *function, *invocation, reference->qualifier);
   if (!streaming) return invoke_buffered(call, *function, invocation);
   EventStreamCaller caller(call.writer, call.request_id, headers.get("X-Amz-Log-Type") == "Tail");
   fleet_.invoke(function->name, invocation, caller);
@@ -186,7 +131,7 @@ void InvokeApi::invoke_buffered(Call& call, const FunctionOptions& function,
       buffer_.finish(completion);
       const Completion& end = buffer_.completion();
       if (end.kind == Completion::Kind::kThrottled) {
-        return send_error(call_.writer, kThrottled, call_.request_id, "Rate Exceeded.");
+        return send_throttled(call_.writer, end, call_.request_id);
       }
       if (end.kind == Completion::Kind::kUnavailable) {
         return send_error(call_.writer, kService, call_.request_id, end.message);
@@ -213,41 +158,22 @@ void InvokeApi::invoke_buffered(Call& call, const FunctionOptions& function,
 }
 
 void InvokeApi::invoke_later(Call& call, const FunctionOptions& function,
-                             std::shared_ptr<Invocation> invocation) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (waiting_.size() < kWaitingEventsMax) {
-      waiting_.push_back({function.name, std::move(invocation)});
-      changed_.notify_all();
-    }
+                             const Invocation& invocation, std::string_view qualifier) {
+  AcceptedEvent event;
+  event.function = function.name;
+  event.qualifier = qualifier;
+  event.request_id = invocation.request_id;
+  event.trace_id = invocation.trace_id;
+  event.client_context = invocation.client_context;
+  event.event = invocation.event;
+  const auto accepted = queue_.accept(std::move(event));
+  if (accepted) {
+    return (void)call.writer.send(202, {{"x-amzn-RequestId", call.request_id}}, "");
   }
-  if (invocation) {  // it was not taken
-    return send_error(call.writer, kThrottled, call.request_id, "Rate Exceeded.");
-  }
-  (void)call.writer.send(202, {{"x-amzn-RequestId", call.request_id}}, "");
-}
-
-// One event after the other; AWS's retries and destinations are not emulated.
-void InvokeApi::work_off() {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    changed_.wait(lock, [&] { return ending_ || !waiting_.empty(); });
-    if (ending_) {
-      if (!waiting_.empty()) log_(cat("stop: ", waiting_.size(), " events were not delivered"));
-      return;
-    }
-    Waiting next = std::move(waiting_.front());
-    waiting_.pop_front();
-    lock.unlock();
-    while (true) {
-      BufferedCaller caller(next.invocation->request_id);
-      fleet_.invoke(next.function, next.invocation, caller);
-      lock.lock();
-      if (caller.completion().kind != Completion::Kind::kThrottled || ending_) break;
-      changed_.wait_for(lock, std::chrono::milliseconds(200), [&] { return ending_; });
-      lock.unlock();
-    }
-  }
+  if (accepted.error().code != Code::kUnavailable) log_(accepted.error().message);
+  const bool full = accepted.error().code == Code::kLimit;
+  send_error(call.writer, full ? kQueueFull : kService, call.request_id,
+             full ? "Rate Exceeded." : "The event could not be kept; nothing was accepted.");
 }
 
 void InvokeApi::serve_url(Call& call, const FunctionOptions& function, std::string_view path) {

@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "runtime/emulator/async_settings.h"
 #include "warmpool/pool.h"
 
 namespace thaw::emulator {
@@ -20,6 +22,10 @@ struct FunctionOptions {
   bool url_streams = true;
   std::vector<std::string> environment;  // more "NAME=value" for its processes
   warmpool::FunctionLimits pool;
+  // What the template reserves; the control API changes it while the emulator runs.
+  std::optional<std::uint32_t> reserved_concurrency;
+  EventInvokeConfig asynchronous;
+  std::string dead_letter;  // a destination (destination.h), or empty
 };
 
 struct Options {
@@ -30,6 +36,10 @@ struct Options {
   std::string region = "us-east-1";
   std::chrono::milliseconds init_max = std::chrono::seconds(10);  // AWS's, on demand
   std::size_t connections_max = 256;
+  std::uint32_t concurrency_max = 1000;  // of all functions; AWS's default for an account
+  // Where asynchronous events are kept, and what relative destinations are relative to.
+  std::string state_directory;
+  double retry_scale = 1;  // of the waits between attempts of an asynchronous invocation
 };
 
 }  // namespace thaw::emulator

@@ -1,5 +1,6 @@
 #include "runtime/emulator/text.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <ctime>
 
@@ -76,6 +77,25 @@ std::string Ids::hex(std::size_t digits) {
   std::string out;
   for (std::size_t i = 0; i < digits; ++i) out.push_back("0123456789abcdef"[random_.below(16)]);
   return out;
+}
+
+std::optional<std::string> query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    const std::size_t equals = pair.find('=');
+    if (percent_decode(pair.substr(0, equals), true) != name) continue;
+    return percent_decode(equals == pair.npos ? "" : pair.substr(equals + 1), true);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string_view> between(std::string_view path, std::string_view before,
+                                        std::string_view after) {
+  if (path.ends_with('/')) path.remove_suffix(1);
+  if (!path.starts_with(before) || !path.ends_with(after)) return std::nullopt;
+  if (path.size() <= before.size() + after.size()) return std::nullopt;
+  return path.substr(before.size(), path.size() - before.size() - after.size());
 }
 
 std::string Ids::request_id() {

@@ -18,6 +18,12 @@ std::string seconds_text(std::chrono::milliseconds time);  // "3.00"
 // "%41" becomes "A"; `plus_is_space` as in query strings. A '%' without two hex digits stays.
 std::string percent_decode(std::string_view text, bool plus_is_space);
 std::string lower_case(std::string_view text);  // ASCII
+// The decoded value of a query's first parameter of this name.
+std::optional<std::string> query_value(std::string_view query, std::string_view name);
+// The middle of `path` between `before` and `after`, if that is how it looks; a '/' at the end is
+// no part of it.
+std::optional<std::string_view> between(std::string_view path, std::string_view before,
+                                        std::string_view after);
 
 // Well-formed ids that nobody else has. Not secrets. Thread-safe.
 class Ids {

@@ -47,7 +47,8 @@ def served(kind, programs, snapshot):
     if kind == "thaw serve":
         command = [programs / "thaw", "serve", snapshot, "--port", str(port)]
     elif kind == "thaw emulate":
-        command = [programs / "thaw", "emulate", snapshot, "--port", str(port)]
+        command = [programs / "thaw", "emulate", snapshot, "--port", str(port),
+                   "--state", snapshot.parent / f"state-{port}"]
         probe = f"{url}/url/{snapshot.stem}/healthz"
     else:
         environment.update(PORT=str(port), THAW_SNAPSHOT=str(snapshot))

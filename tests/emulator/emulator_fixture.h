@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <stdlib.h>
+
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <mutex>
@@ -36,6 +39,13 @@ class EmulatorTest : public testing::Test {
     function.memory_mb = 512;
     function.timeout = std::chrono::seconds(60);  // for the largest events under a sanitizer
     std::ofstream(function.snapshot) << "x";
+    std::string state = testing::TempDir() + "thaw_emulator_XXXXXX";
+    options.state_directory = ::mkdtemp(state.data());
+    options.retry_scale = 0.001;
+  }
+  ~EmulatorTest() override {
+    emulator.reset();
+    std::filesystem::remove_all(options.state_directory);
   }
   void start() {
     options.functions.insert(options.functions.begin(), function);

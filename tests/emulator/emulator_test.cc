@@ -84,10 +84,11 @@ TEST_F(EmulatorTest, GivesTheFunctionLambdasEnvironmentAndNothingElse) {
 TEST_F(EmulatorTest, TakesNamesArnsQualifiersAndAnEmptyEvent) {
   start();
   for (const char* name :
-       {"chat", "chat:PROD", "arn:aws:lambda:us-east-1:123456789012:function:chat",
-        "arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Achat%3A%24LATEST"}) {
-    const auto answer =
-        post(std::string("/2015-03-31/functions/") + name + "/invocations?Qualifier=PROD", "");
+       {"chat/invocations?Qualifier=PROD", "chat:PROD/invocations",
+        "arn:aws:lambda:us-east-1:123456789012:function:chat/invocations?Qualifier=PROD",
+        "arn%3Aaws%3Alambda%3Aus-east-1%3A123456789012%3Afunction%3Achat%3A%24LATEST/"
+        "invocations?Qualifier=%24LATEST"}) {
+    const auto answer = post(std::string("/2015-03-31/functions/") + name, "");
     EXPECT_EQ(answer.status, 200) << name;
     EXPECT_EQ(Json::parse(answer.body)["event"], Json::object());
   }
@@ -200,7 +201,7 @@ TEST_F(EmulatorTest, EndsAStartThatHasNoEnd) {
 }
 
 TEST_F(EmulatorTest, RefusesWhatIsMoreThanTheFunctionsConcurrency) {
-  function.pool.instances_max = 1;
+  function.reserved_concurrency = 1;
   start();
   std::thread busy([&] { EXPECT_EQ(invoke(R"({"do":"echo","wait_ms":700})").status, 200); });
   EXPECT_TRUE(logged("doing echo"));

@@ -1,11 +1,13 @@
 // A function that does as its event says, to see what the platform makes of it: {"do": "echo"},
 // "stream", "crash", "hang", ... FAKE_INIT in its environment says how it starts.
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
@@ -91,6 +93,23 @@ Outcome stream(const Json& event, Responder& responder, bool http) {
   return outcome;
 }
 
+// Adds the line "name" to a file; how many of them there are now.
+int mark(const Json& asked) {
+  const std::string path = asked.value("file", ""), name = asked.value("name", "");
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+  const std::string line = name + "\n";
+  if (file < 0 || ::write(file, line.data(), line.size()) < 0) return -1;
+  ::close(file);
+  std::ifstream lines(path);
+  int marks = 0;
+  for (std::string each; std::getline(lines, each);) marks += each == name ? 1 : 0;
+  return marks;
+}
+
+void wait_for_file(const std::string& path) {
+  while (::access(path.c_str(), F_OK) != 0) pause_for(2);
+}
+
 Outcome answer(std::string_view text, const InvocationContext& context, Responder& responder) {
   Json event = Json::parse(text);
   const bool http = event.contains("requestContext");
@@ -113,6 +132,10 @@ Outcome answer(std::string_view text, const InvocationContext& context, Responde
     outcome.streamed = true;
     return outcome;
   }
+  if (what == "mark" && mark(asked) <= asked.value("fail_times", 0)) {
+    outcome.error = {"Function.Refused", "not yet"};
+  }
+  if (what == "await") wait_for_file(asked.value("file", ""));
   if (what == "error") outcome.error = {"Function.Refused", "it will not"};
   if (what == "abort") std::abort();
   if (what == "exit") std::_Exit(asked.value("code", 0));
@@ -141,7 +164,8 @@ Outcome answer(std::string_view text, const InvocationContext& context, Responde
     std::fflush(stdout);
     outcome.body = "{}";
   }
-  if (!outcome.error && outcome.body.empty() && what == "echo") {
+  const bool echoes = what == "echo" || what == "await" || what == "mark";
+  if (!outcome.error && outcome.body.empty() && echoes) {
     const Json echo = {{"event", event},
                        {"pid", ::getpid()},
                        {"id", id},

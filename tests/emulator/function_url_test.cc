@@ -4,7 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "runtime/emulator/invoke_api.h"
 #include "runtime/emulator/text.h"
 
 namespace thaw::emulator {
@@ -138,15 +137,6 @@ TEST(UrlPrelude, IsReadOrRefused) {
   EXPECT_EQ(url_prelude("{}")->status, 200);
   EXPECT_FALSE(url_prelude("[]"));
   EXPECT_FALSE(url_prelude("x"));
-}
-
-TEST(FunctionNameIn, FindsTheNameInWhateverNamesAFunction) {
-  for (const char* reference :
-       {"chat", "chat:PROD", "chat:$LATEST", "123456789012:function:chat",
-        "123456789012:function:chat:7", "arn:aws:lambda:us-east-1:123456789012:function:chat",
-        "arn:aws-cn:lambda:cn-north-1:123456789012:function:chat:PROD"}) {
-    EXPECT_EQ(function_name_in(reference), "chat") << reference;
-  }
 }
 
 TEST(PercentDecode, LeavesWhatIsNotEncoded) {

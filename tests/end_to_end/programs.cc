@@ -117,7 +117,8 @@ Emulated::Emulated(const std::string& snapshot, std::vector<std::string> more) {
   name_ = snapshot.substr(snapshot.rfind('/') + 1);
   name_.resize(name_.size() - std::string_view(".thaw").size());
   // An invocation may take as long as it does under sanitizers, on a busy machine.
-  std::vector<std::string> words = {"emulate", snapshot, "--port", "0", "--timeout", "900"};
+  std::vector<std::string> words = {"emulate",   snapshot, "--port",  "0",
+                                    "--timeout", "900",    "--state", temporary("emulator-state")};
 #ifdef THAW_BOOTSTRAP_IS_ELSEWHERE
   words.insert(words.end(), {"--bootstrap", THAW_BOOTSTRAP});
 #endif
@@ -142,6 +143,7 @@ Emulated::~Emulated() {
   waitpid(process_, nullptr, 0);
   unlink(log_path_.c_str());
   unlink(temporary("emulator-out").c_str());
+  std::filesystem::remove_all(temporary("emulator-state"));
 }
 
 std::string Emulated::log() const { return contents(log_path_); }
