@@ -1,9 +1,9 @@
 // Attention over one split, and the merge of splits: ARITHMETIC.md, "attention". Included inside a
 // set's target region, after vectors-inl.h.
 //
-// Queries are taken in tiles of up to kQueryTile, which share the widening of keys and values from
-// f16. With fewer queries a tile takes several panels (or channels) at once instead, so that there
-// are always enough independent sums to hide an fma's latency.
+// Queries are taken in tiles of up to kQueryTile. With fewer queries a tile takes several panels
+// (or channels) at once instead, so that there are always enough independent sums to hide an fma's
+// latency. Several tiles go block by block and share the widening of keys and values from f16.
 
 constexpr int spread(int queries) {
   return queries * 4 <= static_cast<int>(kLanesAccumulators) + 2   ? 4
@@ -43,19 +43,24 @@ void store_kv(const KvShape& shape, const float* keys, const float* values, std:
   }
 }
 
+THAW_INLINE void ask(const std::byte* at) { __builtin_prefetch(at); }
+
 // scores[i * 512 + 16 * p + lane] of kQueries queries against kPanels panels of keys.
-//   keys   f16 [kPanels][key_dim][16]
+//   keys   [kPanels][key_dim][16]
 //   q      [key_dim][kQueries], scaled
+//   ahead  what is read next: as many bytes from here on are asked for as the keys take in f16
 template <int kQueries, int kPanels>
 THAW_INLINE void score_panels(const std::byte* keys, std::size_t key_dim, const float* q,
-                              float* scores) {
+                              const std::byte* ahead, float* scores) {
   Lanes16 sums[kQueries][kPanels];
   THAW_UNROLL
   for (int i = 0; i < kQueries; ++i) {
     THAW_UNROLL
     for (int p = 0; p < kPanels; ++p) sums[i][p] = Lanes16::zero();
   }
-  for (std::size_t c = 0; c < key_dim; ++c, keys += 32, q += kQueries) {
+  for (std::size_t c = 0; c < key_dim; ++c, keys += 32, q += kQueries, ahead += 32 * kPanels) {
+    THAW_UNROLL
+    for (int p = 0; p < kPanels; p += 2) ask(ahead + 32 * p);
     Lanes16 k[kPanels];
     THAW_UNROLL
     for (int p = 0; p < kPanels; ++p) k[p] = Lanes16::load_f16(keys + 32 * key_dim * p);
@@ -73,28 +78,29 @@ THAW_INLINE void score_panels(const std::byte* keys, std::size_t key_dim, const 
   }
 }
 
-// Scores of the first `positions` positions of a split, rounded up to whole panels.
-//   blocks  of the split; keys_at: bytes from a block's start to the kv head's keys
+// Scores of the first `panels` panels of one block.
 template <int kQueries>
-void score_tile(const std::byte* const* blocks, std::size_t keys_at, std::size_t key_dim,
-                std::size_t positions, const float* q, float* scores) {
-  constexpr int kPanels = spread(kQueries);
-  const std::size_t panels = (positions + 15) / 16;
+THAW_INLINE void score_block(const std::byte* keys, std::size_t key_dim, std::size_t panels,
+                             const float* q, const std::byte* ahead, float* scores) {
+  constexpr std::size_t kPanels = spread(kQueries);
   std::size_t panel = 0;
-  while (panel < panels) {
-    const std::byte* keys = blocks[panel / 4] + keys_at + (panel % 4) * key_dim * 32;
-    float* to = scores + 16 * panel;
-    if (panel % kPanels == 0 && panel + kPanels <= panels) {  // never across two blocks
-      score_panels<kQueries, kPanels>(keys, key_dim, q, to);
-      panel += kPanels;
-    } else {
-      score_panels<kQueries, 1>(keys, key_dim, q, to);
-      ++panel;
-    }
+  for (; panel + kPanels <= panels; panel += kPanels) {
+    score_panels<kQueries, kPanels>(keys + panel * key_dim * 32, key_dim, q,
+                                    ahead + panel * key_dim * 32, scores + 16 * panel);
+  }
+  for (; panel < panels; ++panel) {
+    score_panels<kQueries, 1>(keys + panel * key_dim * 32, key_dim, q, ahead + panel * key_dim * 32,
+                              scores + 16 * panel);
   }
 }
 
-THAW_INLINE Lanes16 weight_lanes(Lanes16 x) { return zero_below(x, -64.0f, exp_lanes(x)); }
+// exp(x) for x <= 0, but +0 where x < -64; where x is NaN, NaN. For positive x anything. In this
+// range exp's last two multiplications are exact, so moving the exponent gives the same bits.
+THAW_INLINE Lanes16 weight_lanes(Lanes16 x) {
+  Lanes16 n;
+  const Lanes16 p = exp_fraction(x, n);
+  return zero_below(x, -64.0f, move_exponent(p, n));
+}
 
 // Turns scores[0 .. count) into weights, in place; gives the maximum and the sum of weights.
 // Overwrites the lanes up to the next multiple of 16.
@@ -116,37 +122,33 @@ inline void soften(float* scores, std::size_t count, float* maximum, float* sum)
   *sum = sums.tree();
 }
 
-// Adds positions [from, to) of a split, weighted, onto kChunks * 16 channels of kQueries queries.
-//   values_at  bytes from a block's start to the first of these channels of the kv head's values
-//   sums       of query i at sums + i * sums_stride
+// Adds `count` positions of one block, weighted, onto kChunks * 16 channels of kQueries queries.
+//   row      the first position's values, the first of these channels; rows row_bytes apart
+//   weights  the first position's, of query i at weights + i * 512
+//   ahead    what is read next, in such rows
+//   sums     of query i at sums + i * sums_stride
 template <int kQueries, int kChunks>
-THAW_INLINE void weigh_chunks(const std::byte* const* blocks, std::size_t values_at,
-                              std::size_t row_bytes, std::size_t from, std::size_t to,
-                              const float* weights, float* sums, std::size_t sums_stride) {
+THAW_INLINE void weigh_chunks(const std::byte* row, std::size_t row_bytes, std::size_t count,
+                              const float* weights, const std::byte* ahead, float* sums,
+                              std::size_t sums_stride) {
   Lanes16 acc[kQueries][kChunks];
   THAW_UNROLL
   for (int i = 0; i < kQueries; ++i) {
     THAW_UNROLL
     for (int v = 0; v < kChunks; ++v) acc[i][v] = Lanes16::load(sums + i * sums_stride + 16 * v);
   }
-  while (from < to) {
-    const std::size_t place = from % kKvBlockPositions;
-    const std::size_t left = kKvBlockPositions - place;
-    const std::size_t count = to - from < left ? to - from : left;
-    const std::byte* row = blocks[from / kKvBlockPositions] + values_at + place * row_bytes;
-    const float* e = weights + from;
-    for (std::size_t j = 0; j < count; ++j, row += row_bytes, ++e) {
-      Lanes16 values[kChunks];
+  for (std::size_t j = 0; j < count; ++j, row += row_bytes, ++weights, ahead += row_bytes) {
+    THAW_UNROLL
+    for (int v = 0; v < kChunks; v += 2) ask(ahead + 32 * v);
+    Lanes16 values[kChunks];
+    THAW_UNROLL
+    for (int v = 0; v < kChunks; ++v) values[v] = Lanes16::load_f16(row + 32 * v);
+    THAW_UNROLL
+    for (int i = 0; i < kQueries; ++i) {
+      const Lanes16 weight = Lanes16::set1(weights[i * kSplitPositions]);
       THAW_UNROLL
-      for (int v = 0; v < kChunks; ++v) values[v] = Lanes16::load_f16(row + 32 * v);
-      THAW_UNROLL
-      for (int i = 0; i < kQueries; ++i) {
-        const Lanes16 weight = Lanes16::set1(e[i * kSplitPositions]);
-        THAW_UNROLL
-        for (int v = 0; v < kChunks; ++v) acc[i][v] = fma(weight, values[v], acc[i][v]);
-      }
+      for (int v = 0; v < kChunks; ++v) acc[i][v] = fma(weight, values[v], acc[i][v]);
     }
-    from += count;
   }
   THAW_UNROLL
   for (int i = 0; i < kQueries; ++i) {
@@ -155,19 +157,20 @@ THAW_INLINE void weigh_chunks(const std::byte* const* blocks, std::size_t values
   }
 }
 
+// The same for all `stride` channels.
 template <int kQueries>
-void weigh_tile(const std::byte* const* blocks, std::size_t values_at, std::size_t stride,
-                std::size_t from, std::size_t to, const float* weights, float* sums,
-                std::size_t sums_stride) {
-  constexpr int kChunks = spread(kQueries);
+THAW_INLINE void weigh_block(const std::byte* rows, std::size_t stride, std::size_t count,
+                             const float* weights, const std::byte* ahead, float* sums,
+                             std::size_t sums_stride) {
+  constexpr std::size_t kChunks = spread(kQueries);
+  const std::size_t chunks = stride / 16, row_bytes = chunks * 32;
   std::size_t chunk = 0;
-  const std::size_t chunks = stride / 16;
   for (; chunk + kChunks <= chunks; chunk += kChunks) {
-    weigh_chunks<kQueries, kChunks>(blocks, values_at + 32 * chunk, 2 * stride, from, to, weights,
-                                    sums + 16 * chunk, sums_stride);
+    weigh_chunks<kQueries, kChunks>(rows + 32 * chunk, row_bytes, count, weights,
+                                    ahead + 32 * chunk, sums + 16 * chunk, sums_stride);
   }
   for (; chunk < chunks; ++chunk) {
-    weigh_chunks<kQueries, 1>(blocks, values_at + 32 * chunk, 2 * stride, from, to, weights,
+    weigh_chunks<kQueries, 1>(rows + 32 * chunk, row_bytes, count, weights, ahead + 32 * chunk,
                               sums + 16 * chunk, sums_stride);
   }
 }
@@ -181,47 +184,104 @@ THAW_INLINE std::size_t positions_seen(const Queries& queries, std::size_t query
   return last - begin < kSplitPositions ? last - begin + 1 : kSplitPositions;
 }
 
+// Keys and values of one kv head in a split's blocks.
+struct Split {
+  const std::byte* const* blocks;
+  std::size_t keys_at, values_at;  // bytes from a block's start
+  std::size_t key_dim, stride;
+
+  static Split of(const KvShape& shape, const Queries& queries, std::uint32_t split) {
+    const std::size_t first = std::size_t{queries.kv_head} * kKvBlockPositions;
+    return {queries.blocks + std::size_t{split} * (kSplitPositions / kKvBlockPositions),
+            2 * first * shape.key_dim, shape.key_bytes() + 2 * first * shape.value_stride(),
+            shape.key_dim, shape.value_stride()};
+  }
+  const std::byte* keys(std::size_t block) const { return blocks[block] + keys_at; }
+  const std::byte* values(std::size_t block) const { return blocks[block] + values_at; }
+};
+
+constexpr std::size_t blocks_of(std::size_t positions) {
+  return (positions + kKvBlockPositions - 1) / kKvBlockPositions;
+}
+// Of the first `positions` of a split, how many lie in a block.
+constexpr std::size_t positions_in(std::size_t block, std::size_t positions) {
+  const std::size_t begin = block * kKvBlockPositions;
+  return positions <= begin                      ? 0
+         : positions - begin < kKvBlockPositions ? positions - begin
+                                                 : kKvBlockPositions;
+}
+constexpr std::size_t panels_in(std::size_t block, std::size_t positions) {
+  return (positions_in(block, positions) + 15) / 16;
+}
+
+// Of one tile: weights [query][512], scaled queries [key_dim][query].
 std::size_t attend_scratch_bytes(const KvShape& shape, std::size_t) {
   return kQueryTile * (kSplitPositions + (shape.key_dim + std::size_t{15}) / 16 * 16) *
          sizeof(float);
 }
 
-// Queries [first, first + kQueries), which all see something of the split.
 template <int kQueries>
-void attend_tile(const KvShape& shape, const Queries& queries, std::uint32_t split,
-                 std::size_t first, float* partials, float* scratch) {
-  float* weights = scratch;                                // [kQueries][512]
-  float* scaled = scratch + kQueryTile * kSplitPositions;  // [key_dim][kQueries]
+void scale_queries(const KvShape& shape, const Queries& queries, std::size_t first, float* scaled) {
   for (int i = 0; i < kQueries; ++i) {
     const std::size_t query = first + i;
     const float* q =
         queries.q + query / queries.heads * queries.stride + query % queries.heads * shape.key_dim;
     for (std::size_t c = 0; c < shape.key_dim; ++c) scaled[c * kQueries + i] = q[c] * queries.scale;
   }
-  const std::byte* const* blocks =
-      queries.blocks + std::size_t{split} * (kSplitPositions / kKvBlockPositions);
-  const std::size_t keys_at = std::size_t{2} * queries.kv_head * kKvBlockPositions * shape.key_dim;
-  const std::size_t stride = shape.value_stride();
-  const std::size_t values_at =
-      shape.key_bytes() + 2 * queries.kv_head * kKvBlockPositions * stride;
-  // Later queries see more: the first of the tile sees what is common to all.
-  const std::size_t common = positions_seen(queries, first, split);
-  const std::size_t most = positions_seen(queries, first + kQueries - 1, split);
-  score_tile<kQueries>(blocks, keys_at, shape.key_dim, most, scaled, weights);
+}
 
-  const std::size_t partial = partial_floats(shape);
-  float* out = partials + first * partial;
+// Softens the scores of queries [first, first + kQueries) and clears their sums.
+template <int kQueries>
+void soften_tile(const Queries& queries, std::uint32_t split, std::size_t first, std::size_t stride,
+                 float* weights, float* out, std::size_t partial) {
   for (int i = 0; i < kQueries; ++i) {
     float* to = out + i * partial;
     soften(weights + i * kSplitPositions, positions_seen(queries, first + i, split), to, to + 1);
     std::memset(to + 16, 0, stride * sizeof(float));
   }
-  weigh_tile<kQueries>(blocks, values_at, stride, 0, common, weights, out + 16, partial);
-  if (common == most) return;
+}
+
+// Later queries of a tile see more than the first: what lies past `common`, each by itself.
+template <int kQueries>
+void weigh_rest(const Split& at, const Queries& queries, std::uint32_t split, std::size_t first,
+                std::size_t common, const float* weights, float* out, std::size_t partial) {
   for (int i = 0; i < kQueries; ++i) {
-    weigh_tile<1>(blocks, values_at, stride, common, positions_seen(queries, first + i, split),
-                  weights + i * kSplitPositions, out + i * partial + 16, partial);
+    const std::size_t seen = positions_seen(queries, first + i, split);
+    for (std::size_t from = common; from < seen;) {
+      const std::size_t block = from / kKvBlockPositions, place = from % kKvBlockPositions;
+      const std::size_t count = positions_in(block, seen) - place;
+      const std::byte* row = at.values(block) + 2 * place * at.stride;
+      weigh_block<1>(row, at.stride, count, weights + i * kSplitPositions + from, row,
+                     out + i * partial + 16, partial);
+      from += count;
+    }
   }
+}
+
+// Queries [first, first + kQueries), which all see something of the split.
+template <int kQueries>
+void attend_tile(const KvShape& shape, const Queries& queries, std::uint32_t split,
+                 std::size_t first, float* partials, float* scratch) {
+  float* weights = scratch;
+  float* scaled = scratch + kQueryTile * kSplitPositions;
+  const Split at = Split::of(shape, queries, split);
+  const std::size_t common = positions_seen(queries, first, split);
+  const std::size_t most = positions_seen(queries, first + kQueries - 1, split);
+  scale_queries<kQueries>(shape, queries, first, scaled);
+  for (std::size_t b = 0; b < blocks_of(most); ++b) {
+    const std::byte* ahead = b + 1 < blocks_of(most) ? at.keys(b + 1) : at.values(0);
+    score_block<kQueries>(at.keys(b), at.key_dim, panels_in(b, most), scaled, ahead,
+                          weights + b * kKvBlockPositions);
+  }
+  const std::size_t partial = partial_floats(shape);
+  float* out = partials + first * partial;
+  soften_tile<kQueries>(queries, split, first, at.stride, weights, out, partial);
+  for (std::size_t b = 0; b < blocks_of(common); ++b) {
+    const std::byte* ahead = b + 1 < blocks_of(common) ? at.values(b + 1) : at.values(b);
+    weigh_block<kQueries>(at.values(b), at.stride, positions_in(b, common),
+                          weights + b * kKvBlockPositions, ahead, out + 16, partial);
+  }
+  weigh_rest<kQueries>(at, queries, split, first, common, weights, out, partial);
 }
 
 template <int kQueries>

@@ -107,6 +107,14 @@ THAW_INLINE __m256 scale_by_power(__m256 p, __m256 n) {
 THAW_INLINE Lanes16 scale_by_power(Lanes16 p, Lanes16 n) {
   return {scale_by_power(p.low, n.low), scale_by_power(p.high, n.high)};
 }
+THAW_INLINE __m256 move_exponent(__m256 p, __m256 n) {
+  const __m256i moved = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);  // of NaN: 0
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), moved));
+}
+// p * 2^n for whole n, where p and the product are normal. NaN stays NaN where n is NaN, too.
+THAW_INLINE Lanes16 move_exponent(Lanes16 p, Lanes16 n) {
+  return {move_exponent(p.low, n.low), move_exponent(p.high, n.high)};
+}
 // y, but +0 in lanes where x < limit.
 THAW_INLINE Lanes16 zero_below(Lanes16 x, float limit, Lanes16 y) {
   const __m256 least = _mm256_set1_ps(limit);

@@ -87,6 +87,11 @@ THAW_INLINE Lanes16 scale_by_power(Lanes16 p, Lanes16 n) {
   const __m512 first = _mm512_mul_ps(p.v, power_of_two(half));
   return {_mm512_mul_ps(first, power_of_two(_mm512_sub_epi32(whole, half)))};
 }
+// p * 2^n for whole n, where p and the product are normal. NaN stays NaN where n is NaN, too.
+THAW_INLINE Lanes16 move_exponent(Lanes16 p, Lanes16 n) {
+  const __m512i moved = _mm512_slli_epi32(_mm512_cvtps_epi32(n.v), 23);  // of NaN: 0
+  return {_mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p.v), moved))};
+}
 // y, but +0 in lanes where x < limit.
 THAW_INLINE Lanes16 zero_below(Lanes16 x, float limit, Lanes16 y) {
   const __mmask16 kept = _mm512_cmp_ps_mask(x.v, _mm512_set1_ps(limit), _CMP_NLT_UQ);

@@ -131,6 +131,15 @@ THAW_INLINE Lanes16 scale_by_power(Lanes16 p, const Lanes16& n) {
   }
   return p;
 }
+// p * 2^n for whole n, where p and the product are normal. NaN stays NaN where n is NaN, too.
+THAW_INLINE Lanes16 move_exponent(Lanes16 p, const Lanes16& n) {
+  THAW_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    const int32x4_t moved = vshlq_n_s32(vcvtnq_s32_f32(n.v[i]), 23);  // of NaN: 0
+    p.v[i] = vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p.v[i]), moved));
+  }
+  return p;
+}
 // y, but +0 in lanes where x < limit.
 THAW_INLINE Lanes16 zero_below(const Lanes16& x, float limit, const Lanes16& y) {
   Lanes16 kept;

@@ -14,10 +14,9 @@ THAW_INLINE void store_some(Lanes16 x, float* to, std::size_t count) {
   std::memcpy(to, lanes, count * sizeof(float));
 }
 
-THAW_INLINE Lanes16 exp_lanes(Lanes16 x) {
-  // NaN is every operation's second operand here, and so goes through.
-  const Lanes16 c = min(Lanes16::set1(89.0f), max(Lanes16::set1(-104.0f), x));
-  const Lanes16 n = round(mul(c, Lanes16::set1(0x1.715476p+0f)));
+// exp(c) = fraction * 2^n, n whole, for c in exp's range. NaN goes through.
+THAW_INLINE Lanes16 exp_fraction(Lanes16 c, Lanes16& n) {
+  n = round(mul(c, Lanes16::set1(0x1.715476p+0f)));
   Lanes16 r = fma(n, Lanes16::set1(-0x1.62e400p-1f), c);
   r = fma(n, Lanes16::set1(-0x1.7f7d1cp-20f), r);
   Lanes16 p = Lanes16::set1(0x1.a0d2cep-13f);
@@ -27,7 +26,15 @@ THAW_INLINE Lanes16 exp_lanes(Lanes16 x) {
   p = fma(p, r, Lanes16::set1(0x1.555554p-3f));
   p = fma(p, r, Lanes16::set1(0x1.000000p-1f));
   p = fma(p, mul(r, r), r);
-  return scale_by_power(add(p, Lanes16::set1(1.0f)), n);
+  return add(p, Lanes16::set1(1.0f));
+}
+
+THAW_INLINE Lanes16 exp_lanes(Lanes16 x) {
+  // NaN is every operation's second operand here, and so goes through.
+  const Lanes16 c = min(Lanes16::set1(89.0f), max(Lanes16::set1(-104.0f), x));
+  Lanes16 n;
+  const Lanes16 p = exp_fraction(c, n);
+  return scale_by_power(p, n);
 }
 
 THAW_INLINE Lanes16 silu_mul_lanes(Lanes16 gate, Lanes16 up) {

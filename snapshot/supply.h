@@ -60,10 +60,10 @@ class Supply {
   void pass(Bytes bytes) {
     if (checks()) granules_->pass(bytes);
   }
-  // need(), before the weights that are being read ahead.
+  // What is read ahead from now on begins with these bytes. Waits for nothing.
   void hurry(Bytes bytes);
-  // hurry(), and the bytes are checked now: for what is used once and here and there (a prefix,
-  // rows of an embedding). Errors: kCorrupt, kIo.
+  // hurry() and need(), and the bytes are checked now: for what is used once and here and there (a
+  // prefix, rows of an embedding). Errors: kCorrupt, kIo.
   Result<Done> fetch(Bytes bytes, ThreadPool* pool = nullptr);
 
   // Whether everything that was used up to now was sound; to be asked before what was computed is
@@ -84,7 +84,7 @@ class Supply {
   using Chunk = std::atomic<std::uint32_t>;
 
   Result<Done> check_small();
-  std::uint64_t take_chunk();
+  std::optional<std::uint64_t> take_chunk();
   bool bring(std::uint64_t chunk);
   void need_chunk(std::uint64_t chunk);
   Bytes bytes_of(std::uint64_t chunk) const;

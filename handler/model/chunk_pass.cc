@@ -157,6 +157,9 @@ void ChunkPass::layer(std::uint32_t index) {
              {&layer.value, scratch_.value.floats(rows_ * value_cols)}}},
            attention_in);
   attention_inputs(index);
+  if (supply_ != nullptr && index == 0) {
+    for (const Segment& segment : segments_) supply_->need(segment.session->unchecked().bytes());
+  }
   attend(index);
   const float* attended = scratch_.attended.floats(rows_ * attended_cols);
   multiply({{{&layer.attention_output, h}}}, pack(attended, attended_cols, rows_, 0));

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <vector>
@@ -203,6 +204,25 @@ TEST_P(SupplyFile, BringsInTheFilesBytesFromTheDiskOrThePageCache) {
     // The chunks of the weights, the one before them, and that of the checksums.
     EXPECT_EQ(counts.chunks_here + counts.chunks_ahead, 5u);
   }
+}
+
+TEST_P(SupplyFile, ReadsAheadTheWeightsAlsoAfterAHurriedPrefix) {
+  if (GetParam() != Paging::kRead) return;  // in map mode nothing is read that is cached
+  Random random(22);
+  put(write({{SectionType::kWeights, "", random_blob(random, 24 * kMiB)},
+             {SectionType::kPrefixKv, "p", random_blob(random, 4 * kMiB)}}));
+  const auto reader = open(system_files(), path_);
+  Supply supply(*reader, GetParam(), Verify::kLazy);
+  ASSERT_TRUE(supply.check_opening(nullptr));
+  supply.hurry(*reader->section(SectionType::kPrefixKv));
+  // Nobody needs anything, and yet everything comes.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (supply.counts().chunks_ahead < 12 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_GE(supply.counts().chunks_ahead, 12u);
+  supply.need(weights_of(*reader));
+  EXPECT_TRUE(supply.settle(nullptr));
 }
 
 TEST_P(SupplyFile, AFileThatLosesBytesIsAnErrorHoweverFarTheUseWas) {
