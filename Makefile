@@ -14,7 +14,7 @@ help:
 	@echo "make test-asan     the tests under AddressSanitizer and UndefinedBehaviorSanitizer"
 	@echo "make test-tsan     the tests under ThreadSanitizer"
 	@echo "make test-aarch64  the tests for arm64, under qemu-user"
-	@echo "make test-clients  OpenAI's clients, the AI SDK, boto3 and curl against both programs"
+	@echo "make test-clients  OpenAI's clients, the AI SDK, AWS's SDKs, awscli and curl against both programs"
 	@echo "make test-rie      both architectures' packages under AWS's runtime interface emulator"
 	@echo "make test-pool     ten million simulated invocations against the warm pool's invariants"
 	@echo "make package SNAPSHOT=F.thaw [ARCH=x86-64|aarch64]"

@@ -112,9 +112,16 @@ def main(programs, clients):
                     ):
                         run((name, kind, model), [*words, url, fields], rows)
             with served("thaw emulate", programs, snapshot) as url:
-                fields = json.dumps(dict(extra, function=snapshot.stem))
-                run(("boto3", "thaw emulate", model),
-                    [python, HERE / "boto3_lambda.py", url, fields], rows)
+                fields = json.dumps(dict(extra, function=snapshot.stem, folder=folder))
+                aws = clients / "aws" / "bin" / "aws"
+                for name, words in (
+                    ("boto3", [python, HERE / "boto3_lambda.py"]),
+                    ("aws sdk (JavaScript)", ["node", HERE / "lambda_node.mjs", node]),
+                    ("awscli", ["bash", HERE / "awscli.sh", aws]),
+                ):
+                    run((name, "thaw emulate", model), [*words, url, fields], rows)
+                    for file in pathlib.Path(folder).glob("*.json*"):
+                        file.unlink()
     widths = [max(len(row[i]) for row in rows) for i in range(5)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
