@@ -52,6 +52,9 @@ void print_banner(const emulator::Emulator& emulator, const emulator::Options& o
                  function.name.c_str());
   }
   std::fprintf(err,
+               "behind API Gateway, a load balancer, Function Compute: /http/NAME/ "
+               "/rest/NAME/Prod/ /alb/NAME/ /fc/NAME/\n");
+  std::fprintf(err,
                "try\n  curl http://%s/2015-03-31/functions/%s/invocations -d '{\"prompt\":"
                "\"Hello\"}'\n  curl -N http://%s/url/%s/v1/chat/completions -H 'content-type: "
                "application/json' \\\n    -d '{\"stream\":true,\"messages\":[{\"role\":\"user\","

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "runtime/emulator/aws_error.h"
+#include "runtime/emulator/cors.h"
 #include "runtime/emulator/event_stream.h"
 #include "runtime/emulator/function_url.h"
 #include "runtime/lambda/protocol.h"
@@ -115,10 +116,20 @@ void UrlCaller::take_prelude(bool at_end) {
   if (mode_ == Mode::kBody && !rest.empty()) (void)writer_.write(rest);
 }
 
-void UrlCaller::open(int status, const http::Fields& headers) {
-  http::Fields all = headers;
+http::Fields UrlCaller::completed(const http::Fields& headers) const {
+  http::Fields all;
+  for (const http::Field& field : headers) {
+    if (!cors_ || !is_cors_field(field.name)) all.add(field.name, field.value);
+  }
+  if (cors_) {
+    for (const http::Field& field : *cors_) all.add(field.name, field.value);
+  }
   all.add("x-amzn-RequestId", request_id_);
-  const auto begun = writer_.begin(status, all);
+  return all;
+}
+
+void UrlCaller::open(int status, const http::Fields& headers) {
+  const auto begun = writer_.begin(status, completed(headers));
   if (!begun && begun.error().code == Code::kInvalid) bad_gateway(begun.error().message);
 }
 
@@ -169,8 +180,7 @@ void UrlCaller::answer_whole() {
     if (!parsed) return bad_gateway(parsed.error().message);
     answer = std::move(*parsed);
   }
-  answer.head.headers.add("x-amzn-RequestId", request_id_);
-  const auto sent = writer_.send(answer.head.status, answer.head.headers, answer.body);
+  const auto sent = writer_.send(answer.head.status, completed(answer.head.headers), answer.body);
   if (!sent && sent.error().code == Code::kInvalid) bad_gateway(sent.error().message);
 }
 

@@ -61,6 +61,8 @@ class UrlCaller final : public Caller {
         request_id_(std::move(request_id)),
         streams_(streams),
         log_(std::move(log)) {}
+  // Before begin(): what takes the place of the function's own fields for other origins.
+  void set_cors(http::Fields fields) { cors_ = std::move(fields); }
   void begin(const AnswerHead& head) override;
   void part(std::string_view bytes) override;
   void finish(const Completion& completion) override;
@@ -72,6 +74,7 @@ class UrlCaller final : public Caller {
   enum class Mode : unsigned char { kWhole, kPrelude, kBody, kBroken };
   void take_prelude(bool at_end);
   void open(int status, const http::Fields& headers);
+  http::Fields completed(const http::Fields& headers) const;
   void answer_whole();
   void bad_gateway(std::string_view why);
 
@@ -79,6 +82,7 @@ class UrlCaller final : public Caller {
   std::string request_id_;
   bool streams_;
   LogSink log_;
+  std::optional<http::Fields> cors_;
   AnswerHead head_;
   Mode mode_ = Mode::kWhole;
   std::string held_;  // a whole answer, or a prelude on its way

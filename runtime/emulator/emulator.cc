@@ -58,6 +58,7 @@ Result<Done> check(const Options& options) {
                                        function.snapshot, "': no such file"));
     }
   }
+  for (const Api& api : options.apis) THAW_TRY_DO(check(api));
   return Done{};
 }
 
@@ -72,6 +73,7 @@ struct Emulator::State {
   std::unique_ptr<AsyncQueue> queue;
   std::unique_ptr<InvokeApi> invoke;
   std::unique_ptr<ControlApi> control;
+  std::unique_ptr<Gateway> gateway;
   std::unique_ptr<Front> front;
   std::unique_ptr<http::Server> server;
 };
@@ -99,8 +101,10 @@ Result<std::unique_ptr<Emulator>> Emulator::start(const Options& given, Clock& c
       std::make_unique<InvokeApi>(*state->fleet, *state->queue, options, clock, *state->ids, log);
   state->control =
       std::make_unique<ControlApi>(*state->fleet, state->settings, options, clock, files);
-  state->front =
-      std::make_unique<Front>(*state->fleet, *state->control, *state->invoke, *state->ids);
+  state->gateway =
+      std::make_unique<Gateway>(*state->fleet, *state->queue, options, clock, *state->ids, log);
+  state->front = std::make_unique<Front>(*state->fleet, *state->control, *state->invoke,
+                                         *state->gateway, *state->ids);
   http::ServerOptions server_options;
   server_options.host = options.host;
   server_options.port = options.port;
@@ -130,6 +134,7 @@ void Emulator::stop() {
   state_->fleet->shut_down();
   state_->server->stop(kStopGrace);
   state_->front.reset();
+  state_->gateway.reset();
   state_->control.reset();
   state_->invoke.reset();
   state_->queue.reset();

@@ -31,22 +31,15 @@ std::string unknown_functions_text(const Fleet& fleet) {
 void Front::serve(http::Request& request, http::ResponseWriter& writer) {
   Call call{request, writer, ids_.request_id()};
   const std::string_view path = request.path();
+  if (gateway_.serve(call)) return;
   if (is_api_path(path)) {
     if (invoke_.serve(call) || control_.serve(call)) return;
     return send_error(writer, kUnknownOperation, call.request_id,
                       cat(request.method(), " ", path.substr(0, 200),
                           ": not an operation of this emulator; its README lists them"));
   }
-  constexpr std::string_view kUrlPrefix = "/url/";
-  if (path.starts_with(kUrlPrefix)) {
-    const std::string_view rest = path.substr(kUrlPrefix.size());
-    const std::size_t slash = rest.find('/');
-    if (const auto* function = fleet_.find(percent_decode(rest.substr(0, slash), false))) {
-      return invoke_.serve_url(call, *function, slash == rest.npos ? "/" : rest.substr(slash));
-    }
-  }
   if (fleet_.functions().size() == 1) {
-    return invoke_.serve_url(call, fleet_.functions().begin()->second, path);
+    return gateway_.serve_url(call, fleet_.functions().begin()->second, path);
   }
   send_error(writer, kNotFound, call.request_id, unknown_functions_text(fleet_));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/emulator/control_api.h"
+#include "runtime/emulator/gateway.h"
 #include "runtime/emulator/invoke_api.h"
 
 namespace thaw::emulator {
@@ -10,8 +11,8 @@ namespace thaw::emulator {
 class Front {
  public:
   // All outlive it.
-  Front(Fleet& fleet, ControlApi& control, InvokeApi& invoke, Ids& ids)
-      : fleet_(fleet), control_(control), invoke_(invoke), ids_(ids) {}
+  Front(Fleet& fleet, ControlApi& control, InvokeApi& invoke, Gateway& gateway, Ids& ids)
+      : fleet_(fleet), control_(control), invoke_(invoke), gateway_(gateway), ids_(ids) {}
 
   void serve(http::Request& request, http::ResponseWriter& writer);
 
@@ -19,6 +20,7 @@ class Front {
   Fleet& fleet_;
   ControlApi& control_;
   InvokeApi& invoke_;
+  Gateway& gateway_;
   Ids& ids_;
 };
 

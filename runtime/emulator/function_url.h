@@ -1,9 +1,12 @@
-// A function URL: an HTTP request as an event (payload format 2.0), and an answer as HTTP. Pure.
+// A function URL or an HTTP API: an HTTP request as an event (payload format 2.0), and an answer as
+// HTTP. Pure.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -23,6 +26,11 @@ struct UrlRequest {
   std::string_view region;
   std::string_view function;
   Clock::Wall now;
+  // Of an HTTP API; a function URL has none of these.
+  std::string_view api = {};  // its name
+  std::string_view route_key = "$default";
+  std::string_view stage = "$default";
+  std::vector<std::pair<std::string, std::string>> path_parameters = {};
 };
 
 // Header names are lower case, values of a repeated one joined by ','; cookies stand apart; the

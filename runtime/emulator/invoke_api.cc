@@ -8,7 +8,6 @@
 #include "runtime/emulator/callers.h"
 #include "runtime/emulator/environment.h"
 #include "runtime/emulator/function_reference.h"
-#include "runtime/emulator/function_url.h"
 #include "runtime/lambda/protocol.h"
 
 namespace thaw::emulator {
@@ -98,7 +97,7 @@ void InvokeApi::invoke(Call& call, std::string_view encoded_name, bool streaming
   }
   auto event = read_event(call, type, later ? kAsyncBytesMax : lambda::kPayloadBytesMax);
   if (!event) return;
-  auto invocation = make_invocation(call, *function);
+  auto invocation = make_invocation(call, options_, *function, ids_, clock_);
   invocation->event = std::move(*event);
   if (const auto context = headers.get("X-Amz-Client-Context"); context && !context->empty()) {
     const auto json = lambda::base64_decode(*context);
@@ -159,14 +158,7 @@ void InvokeApi::invoke_buffered(Call& call, const FunctionOptions& function,
 
 void InvokeApi::invoke_later(Call& call, const FunctionOptions& function,
                              const Invocation& invocation, std::string_view qualifier) {
-  AcceptedEvent event;
-  event.function = function.name;
-  event.qualifier = qualifier;
-  event.request_id = invocation.request_id;
-  event.trace_id = invocation.trace_id;
-  event.client_context = invocation.client_context;
-  event.event = invocation.event;
-  const auto accepted = queue_.accept(std::move(event));
+  const auto accepted = queue_.accept(event_of(invocation, function, qualifier));
   if (accepted) {
     return (void)call.writer.send(202, {{"x-amzn-RequestId", call.request_id}}, "");
   }
@@ -174,41 +166,6 @@ void InvokeApi::invoke_later(Call& call, const FunctionOptions& function,
   const bool full = accepted.error().code == Code::kLimit;
   send_error(call.writer, full ? kQueueFull : kService, call.request_id,
              full ? "Rate Exceeded." : "The event could not be kept; nothing was accepted.");
-}
-
-void InvokeApi::serve_url(Call& call, const FunctionOptions& function, std::string_view path) {
-  call.request.set_body_limits(lambda::kPayloadBytesMax, std::chrono::seconds(30));
-  const Result<std::string> body = call.request.read_all();
-  const std::string too_large = cat("Request must be smaller than ", lambda::kPayloadBytesMax,
-                                    " bytes for the InvokeFunction operation");
-  if (!body) {
-    const bool large = body.error().code == Code::kLimit;
-    return send_error(call.writer, large ? kTooLarge : kBadContent, call.request_id,
-                      large ? too_large : body.error().message);
-  }
-  auto invocation = make_invocation(call, function);
-  invocation->event =
-      url_event({call.request.method(), path, call.request.query(), call.request.headers(), *body,
-                 call.request.peer(), call.request_id, invocation->trace_id, options_.region,
-                 function.name, clock_.wall_now()});
-  // Base64 makes a body larger, and it is the event that the function gets.
-  if (invocation->event.size() > lambda::kPayloadBytesMax) {
-    return send_error(call.writer, kTooLarge, call.request_id, too_large);
-  }
-  UrlCaller caller(call.writer, call.request_id, function.url_streams, log_);
-  fleet_.invoke(function.name, invocation, caller);
-}
-
-std::shared_ptr<Invocation> InvokeApi::make_invocation(const Call& call,
-                                                       const FunctionOptions& function) {
-  auto invocation = std::make_shared<Invocation>();
-  invocation->request_id = call.request_id;
-  invocation->invocation_id = ids_.request_id();
-  invocation->function_arn = function_arn(options_, function.name);
-  const auto trace = call.request.headers().get("X-Amzn-Trace-Id");
-  invocation->trace_id =
-      trace && !trace->empty() ? std::string(*trace) : ids_.trace_id(clock_.wall_now());
-  return invocation;
 }
 
 }  // namespace thaw::emulator

@@ -1,4 +1,4 @@
-// The Invoke API: what its requests ask for, and the function URL beside it.
+// The Invoke API: what its requests ask for.
 #pragma once
 
 #include <memory>
@@ -26,8 +26,6 @@ class InvokeApi {
 
   // False: no operation of this API, and nothing was answered.
   bool serve(Call& call);
-  // An HTTP request to the function's URL, whose path there is `path`.
-  void serve_url(Call& call, const FunctionOptions& function, std::string_view path);
 
  private:
   void invoke(Call& call, std::string_view name, bool streaming);
@@ -36,7 +34,6 @@ class InvokeApi {
   void invoke_later(Call& call, const FunctionOptions& function, const Invocation& invocation,
                     std::string_view qualifier);
   std::optional<std::string> read_event(Call& call, std::string_view type, std::size_t bytes_max);
-  std::shared_ptr<Invocation> make_invocation(const Call& call, const FunctionOptions& function);
 
   Fleet& fleet_;
   AsyncQueue& queue_;

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "runtime/emulator/async_settings.h"
+#include "runtime/emulator/cors.h"
+#include "runtime/emulator/routes.h"
 #include "warmpool/pool.h"
 
 namespace thaw::emulator {
@@ -20,6 +22,7 @@ struct FunctionOptions {
   // The function URL's invoke mode: RESPONSE_STREAM, or BUFFERED, which holds a streamed answer
   // back until it is whole.
   bool url_streams = true;
+  std::optional<Cors> cors;  // of the function URL; nothing: the function's own business
   std::vector<std::string> environment;  // more "NAME=value" for its processes
   warmpool::FunctionLimits pool;
   // What the template reserves; the control API changes it while the emulator runs.
@@ -33,6 +36,7 @@ struct Options {
   std::string host = "127.0.0.1";  // loopback, unless the user asks for more
   std::uint16_t port = 9000;       // 0: any free one
   std::vector<FunctionOptions> functions;
+  std::vector<Api> apis;  // of API Gateway; functions without one have their own
   std::string region = "us-east-1";
   std::chrono::milliseconds init_max = std::chrono::seconds(10);  // AWS's, on demand
   std::size_t connections_max = 256;

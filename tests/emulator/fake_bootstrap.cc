@@ -113,6 +113,7 @@ void wait_for_file(const std::string& path) {
 Outcome answer(std::string_view text, const InvocationContext& context, Responder& responder) {
   Json event = Json::parse(text);
   const bool http = event.contains("requestContext");
+  if (http && event.contains("body") && event["body"].is_null()) event.erase("body");
   if (http && event.value("isBase64Encoded", false)) {
     event["body"] = *base64_decode(event["body"].get<std::string>());
   }
