@@ -29,7 +29,7 @@ grep -q 'ResourceNotFoundException' "$folder/error"
 echo "errors"
 lambda put-function-concurrency --function-name "$function" \
   --reserved-concurrent-executions 0 >/dev/null
-if lambda invoke --function-name "$function" "$folder/answer.json" 2>"$folder/error"; then exit 1; fi
+lambda invoke --function-name "$function" "$folder/answer.json" 2>"$folder/error" && exit 1
 grep -q 'TooManyRequestsException' "$folder/error"
 lambda delete-function-concurrency --function-name "$function"
 echo "reserved concurrency"
