@@ -25,6 +25,7 @@ class Parser {
     add_score();
     add_serve();
     add_emulate();
+    add_simulate();
     add_bench();
     add_doctor();
   }
@@ -185,6 +186,60 @@ class Parser {
         ->check(CLI::Range(0.0, 1000.0));
   }
 
+  void add_simulate() {
+    CLI::App* sub =
+        command("simulate", "What traffic would wait for and cost", simulate_, simulate);
+    sub->add_option("trace", simulate_.trace,
+                    cat("arrivals: CSV, JSON lines, Azure's public traces", kStdin));
+    sub->add_option("--arrivals", simulate_.pattern, "made up, where no trace is given")
+        ->check(CLI::IsMember({"poisson", "bursty", "diurnal"}))
+        ->capture_default_str();
+    sub->add_option("--rate", simulate_.rate, "of those, a second")->capture_default_str();
+    sub->add_option("--for", simulate_.length_seconds, "seconds of those")->capture_default_str();
+    sub->add_option("--seed", simulate_.seed)->capture_default_str();
+    sub->add_option("--prompt-tokens", simulate_.prompt_tokens, "where the trace tells none")
+        ->capture_default_str();
+    sub->add_option("--output-tokens", simulate_.output_tokens)->capture_default_str();
+    sub->add_option("--spread", simulate_.spread, "deviation of the tokens' logarithm");
+    sub->add_option("--measured", simulate_.measured,
+                    "phases: what 'thaw bench --json' or 'thaw run --json' printed (repeatable)")
+        ->allow_extra_args(false);
+    sub->add_option("--start-ms", simulate_.start_ms, "exec to ready");
+    sub->add_option("--overhead-ms", simulate_.overhead_ms, "of an invocation, beside its tokens");
+    sub->add_option("--prefill", simulate_.prefill, "tokens a second");
+    sub->add_option("--decode", simulate_.decode, "tokens a second");
+    sub->add_option("--measured-vcpus", simulate_.vcpus_measured,
+                    "that the rates were measured with");
+    sub->add_option("--platform", simulate_.platforms,
+                    "lambda-x86, lambda-arm, fc, cloud-run (repeatable)")
+        ->delimiter(',')
+        ->capture_default_str();
+    sub->add_option("--memory", simulate_.memory, "MB (repeatable)")
+        ->delimiter(',')
+        ->capture_default_str();
+    sub->add_option("--policy", simulate_.policies,
+                    "who stays warm: fixed:SECONDS, histogram, greedy-dual (repeatable)")
+        ->delimiter(',')
+        ->capture_default_str();
+    sub->add_option("--vcpus", simulate_.vcpus, "of an instance, where memory does not say");
+    sub->add_option("--disk", simulate_.disk_mb, "MB of an instance")->capture_default_str();
+    sub->add_option("--concurrency", simulate_.concurrency, "instances a function may have")
+        ->capture_default_str();
+    sub->add_option("--queue", simulate_.queue, "who may wait beyond that")->capture_default_str();
+    sub->add_option("--queue-seconds", simulate_.queue_seconds, "how long; 0: as it takes");
+    sub->add_option("--provisioned", simulate_.provisioned, "instances kept ready");
+    sub->add_option("--per-instance", simulate_.per_instance, "invocations at a time")
+        ->capture_default_str();
+    sub->add_option("--timeout", simulate_.timeout_seconds)->capture_default_str();
+    sub->add_option("--memory-total", simulate_.memory_total_mb,
+                    "MB of all instances; 0: no limit");
+    sub->add_option("--snapstart", simulate_.snapstart_ms, "starts are restores of this many ms");
+    sub->add_option("--prices", simulate_.prices, "rows in place of the built-in ones");
+    sub->add_flag("--free-tier", simulate_.free_tier, "less what a month has for nothing");
+    sub->add_option("--svg", simulate_.svg, "draw the comparison into this file");
+    sub->add_flag("--json", simulate_.json, "one JSON document on stdout");
+  }
+
   void add_bench() {
     CLI::App* sub = command("bench", "Measure speed, beside this machine's limits", bench_, bench);
     sub->add_option("snapshot", bench_.path)->required();
@@ -212,6 +267,7 @@ class Parser {
   ScoreArguments score_;
   ServeArguments serve_;
   EmulateArguments emulate_;
+  SimulateArguments simulate_;
   BenchArguments bench_;
   DoctorArguments doctor_;
 };

@@ -138,6 +138,33 @@ struct EmulateArguments {
 };
 Result<Done> emulate(const EmulateArguments& arguments, const Context& context);
 
+struct SimulateArguments {
+  std::string trace;  // a file, or "-"; empty: made up
+  std::string pattern = "poisson";
+  double rate = 1;
+  double length_seconds = 3600;
+  std::uint64_t seed = 1;
+  std::uint32_t prompt_tokens = 100, output_tokens = 50;
+  double spread = 0;
+  std::vector<std::string> measured;  // paths
+  std::optional<double> start_ms, overhead_ms, prefill, decode, vcpus_measured;
+  std::vector<std::string> platforms = {"lambda-x86"};
+  std::vector<std::uint32_t> memory = {1769};
+  std::vector<std::string> policies = {"fixed:600"};
+  std::optional<double> vcpus;
+  std::uint32_t disk_mb = 512;
+  std::uint32_t concurrency = 1000, queue = 0, provisioned = 0, per_instance = 1;
+  double queue_seconds = 0;  // 0: no limit
+  double timeout_seconds = 900;
+  std::uint64_t memory_total_mb = 0;  // 0: no limit
+  std::optional<double> snapstart_ms;
+  std::string prices;  // a path; empty: the built-in ones
+  bool free_tier = false;
+  std::string svg;  // a path; empty: none
+  bool json = false;
+};
+Result<Done> simulate(const SimulateArguments& arguments, const Context& context);
+
 // A line on `err` for each stored prefix that does not fit.
 void warn_of_prefixes(const handler::Function& function, const Context& context);
 
