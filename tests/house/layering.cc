@@ -43,10 +43,9 @@ bool may_use(const Room& room, std::string_view other) {
 
 // The two mains sit in one folder and are linked of different rooms.
 constexpr std::string_view kBootstrapMain = "runtime/bootstrap_main.cc";
-constexpr std::string_view kNotInBootstrap[] = {"handler/freeze",       "snapshot/gguf",
-                                                "snapshot/safetensors", "warmpool",
-                                                "runtime/emulator",     "runtime/cli",
-                                                "runtime/cost",         "runtime/simulate"};
+constexpr std::string_view kNotInBootstrap[] = {
+    "handler/freeze",   "snapshot/gguf", "snapshot/safetensors", "warmpool",
+    "runtime/emulator", "runtime/cli",   "runtime/cost",         "runtime/simulate"};
 
 bool is_kept_out_of_bootstrap(std::string_view room) {
   return std::find(std::begin(kNotInBootstrap), std::end(kNotInBootstrap), room) !=
@@ -68,6 +67,7 @@ const std::vector<Library>& libraries() {
       {"nlohmann/", {"snapshot/safetensors", "handler", "runtime"}},
       {"utf8proc", {"handler/text"}},
       {"xxhash", {"snapshot", "handler", "runtime"}},
+      {"yaml-cpp/", {"runtime/deployment", "runtime/triggers"}},
       {"simde/", {"kernels"}},
       {"pcre2", {}},
       {"gtest/", {}},
@@ -240,18 +240,37 @@ const std::vector<Room>& rooms() {
       {"runtime/simulate", {"base", "warmpool", "runtime/cost"}},
       {"runtime/emulator",
        {"base", "warmpool", "handler/event", "runtime/cost", "runtime/http", "runtime/lambda"}},
+      {"runtime/deployment", {"base", "warmpool", "runtime/http", "runtime/emulator"}},
+      {"runtime/triggers", {"base", "warmpool", "runtime/http", "runtime/emulator"}},
       {"runtime/bootstrap",
        {"base", "kernels", "snapshot", "handler/event", "handler/text", "handler/model", "handler",
         "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web"}},
       {"runtime/cli",
-       {"base", "kernels", "snapshot", "snapshot/gguf", "snapshot/safetensors", "warmpool",
-        "handler/event", "handler/text", "handler/model", "handler", "handler/freeze",
-        "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web", "runtime/cost",
-        "runtime/simulate", "runtime/emulator"}},
+       {"base",
+        "kernels",
+        "snapshot",
+        "snapshot/gguf",
+        "snapshot/safetensors",
+        "warmpool",
+        "handler/event",
+        "handler/text",
+        "handler/model",
+        "handler",
+        "handler/freeze",
+        "runtime/http",
+        "runtime/lambda",
+        "runtime/fc",
+        "runtime/web",
+        "runtime/cost",
+        "runtime/simulate",
+        "runtime/emulator",
+        "runtime/deployment",
+        "runtime/triggers"}},
       {"runtime",
        {"base", "kernels", "snapshot", "warmpool", "handler/event", "handler/text", "handler/model",
         "handler", "runtime/http", "runtime/lambda", "runtime/fc", "runtime/web", "runtime/cost",
-        "runtime/simulate", "runtime/bootstrap", "runtime/emulator", "runtime/cli"}},
+        "runtime/simulate", "runtime/bootstrap", "runtime/emulator", "runtime/deployment",
+        "runtime/triggers", "runtime/cli"}},
   };
   return table;
 }
