@@ -1,6 +1,6 @@
 # What a person types. CMake does the work; see CMakePresets.json.
 .DEFAULT_GOAL := help
-.PHONY: help setup model build arm64-bootstrap test demo test-asan test-tsan test-aarch64 test-clients test-rie test-pool package \
+.PHONY: help setup model build arm64-bootstrap test demo test-asan test-tsan test-aarch64 test-clients test-rie test-pool test-foreign test-soak package \
   coverage fuzz clean
 
 JOBS ?= $(shell nproc)
@@ -15,6 +15,8 @@ help:
 	@echo "make test-tsan     the tests under ThreadSanitizer"
 	@echo "make test-aarch64  the tests for arm64, under qemu-user"
 	@echo "make test-clients  OpenAI's clients, the AI SDK, AWS's SDKs, awscli and curl against both programs"
+	@echo "make test-foreign  functions in Go and Rust under thaw emulate"
+	@echo "make test-soak     100,000 invocations with faults on purpose (SOAK=count)"
 	@echo "make test-rie      both architectures' packages under AWS's runtime interface emulator"
 	@echo "make test-pool     ten million simulated invocations against the warm pool's invariants"
 	@echo "make package SNAPSHOT=F.thaw [ARCH=x86-64|aarch64]"
@@ -70,6 +72,18 @@ test-clients: build model
 	@bash deploy/setup.sh clients
 	@bash tests/clients/install.sh build/clients
 	@python3 tests/clients/run.py build/release build/clients
+
+test-foreign: build
+	@bash deploy/setup.sh foreign
+	@bash tests/foreign/build.sh build/foreign
+	@python3 tests/foreign/run.py build/release/thaw build/foreign
+
+SOAK ?= 100000
+test-soak:
+	@bash deploy/setup.sh build test
+	cmake --preset release -DTHAW_TESTS=ON
+	cmake --build --preset release --parallel $(JOBS) --target emulator_soak fake_bootstrap
+	build/release/tests/soak/emulator_soak $(SOAK) 1 build/release/tests/emulator/fake_bootstrap
 
 # What goes out to the platforms, in build/package; the smallest part of the house that each needs.
 arch_is = $(filter $(1) all,$(ARCH))

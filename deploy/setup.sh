@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages that a task needs, and does nothing where they are there.
-#   deploy/setup.sh SET...     sets: build model test cross coverage fuzz clients
+#   deploy/setup.sh SET...     sets: build model test cross coverage fuzz clients foreign
 set -euo pipefail
 
 fail() {
@@ -32,6 +32,12 @@ packages_of() {
       # Node of another source has npm inside.
       command -v npm >/dev/null || echo nodejs npm
       ;;
+    foreign)
+      echo python3
+      # Toolchains of another source serve as well.
+      command -v go >/dev/null || echo golang-go
+      command -v cargo >/dev/null || echo rustc-web cargo-web
+      ;;
     fuzz) echo clang-14 libclang-rt-14-dev llvm-14 ;;
     *) fail "no set of packages is called '$1'" ;;
   esac
@@ -41,7 +47,7 @@ is_installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-[ $# -gt 0 ] || fail "which set of packages? build, model, test, cross, coverage, fuzz or clients"
+[ $# -gt 0 ] || fail "which of: build, model, test, cross, coverage, fuzz, clients, foreign?"
 wanted=()
 for set_name in "$@"; do
   listed=$(packages_of "$set_name")

@@ -184,6 +184,34 @@ class Parser {
                     "of the minutes between attempts of an asynchronous invocation")
         ->capture_default_str()
         ->check(CLI::Range(0.0, 1000.0));
+    add_emulate_lifecycle(sub);
+  }
+
+  void add_emulate_lifecycle(CLI::App* sub) {
+    sub->add_option("--provisioned", emulate_.provisioned, "instances kept started")
+        ->check(CLI::Range(0, 1000));
+    sub->add_option("--instance-concurrency", emulate_.instance_concurrency,
+                    "invocations at once in one instance, as on Managed Instances")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1600));
+    sub->add_option("--keep-alive", emulate_.keep_alive_seconds, "seconds an idle instance stays")
+        ->capture_default_str()
+        ->check(CLI::Range(0.0, 86400.0));
+    sub->add_flag("--snap-start", emulate_.snap_start, "play SnapStart: freeze, then restore");
+    sub->add_flag("--no-freeze", emulate_.no_freeze, "let instances run between invocations");
+    sub->add_flag("--cold", emulate_.cold, "a new instance for every invocation");
+    sub->add_flag("--drop-cache", emulate_.drop_cache,
+                  "evict the snapshot from the page cache before each start");
+    sub->add_option("--extensions", emulate_.extensions, "a folder of extensions to start");
+    sub->add_option("--fault", emulate_.faults,
+                    "kill-at:BYTES, slow-network:BYTES_PER_S, latency:MS, lost-response, throttle, "
+                    "init-crash, init-hang; each may end in :CHANCE; repeatable");
+    sub->add_option("--seed", emulate_.seed, "of the faults")->capture_default_str();
+    sub->add_option("--log-format", emulate_.log_format, "of the platform's lines")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"text", "json"}));
+    sub->add_flag("--plain", emulate_.plain, "plain lines on a terminal, too");
+    sub->add_flag("--json", emulate_.json, "everything that happens as lines of JSON on stdout");
   }
 
   void add_simulate() {

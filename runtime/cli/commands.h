@@ -135,6 +135,19 @@ struct EmulateArguments {
   std::string invoke_mode = "response_stream";  // of function URLs; or "buffered"
   std::string state;       // where asynchronous events are kept; empty: below the user's own
   double retry_scale = 1;  // of the waits between attempts of an asynchronous invocation
+  // Of instances:
+  unsigned provisioned = 0;           // kept started
+  unsigned instance_concurrency = 1;  // invocations at once in one of them
+  double keep_alive_seconds = 600;    // idle
+  bool snap_start = false;
+  bool no_freeze = false;
+  bool cold = false, drop_cache = false;
+  std::string extensions;           // a folder of executables
+  std::vector<std::string> faults;  // see emulator/faults.h
+  std::uint64_t seed = 1;           // of faults
+  // Of what is seen:
+  std::string log_format = "text";  // of the platform's lines; or "json"
+  bool plain = false, json = false;
 };
 Result<Done> emulate(const EmulateArguments& arguments, const Context& context);
 

@@ -1,9 +1,10 @@
-#include <csignal>
-#include <mutex>
+#include <chrono>
+#include <utility>
 
 #include "base/str.h"
 #include "runtime/cli/commands.h"
-#include "runtime/emulator/emulator.h"
+#include "runtime/cli/emulate_session.h"
+#include "runtime/emulator/faults.h"
 
 namespace thaw::cli {
 namespace {
@@ -41,25 +42,42 @@ Result<std::vector<std::string>> snapshots_at(const std::string& path, Files& fi
   return snapshots;
 }
 
-void print_banner(const emulator::Emulator& emulator, const emulator::Options& options,
-                  std::FILE* err) {
-  const std::string at = emulator.authority();
-  const std::string& name = options.functions.front().name;
-  std::fprintf(err, "emulating %zu function%s on http://%s; Ctrl-C ends it\n",
-               options.functions.size(), options.functions.size() == 1 ? "" : "s", at.c_str());
-  for (const emulator::FunctionOptions& function : options.functions) {
-    std::fprintf(err, "  %-24s function URL http://%s/url/%s/\n", function.name.c_str(), at.c_str(),
-                 function.name.c_str());
+// What every function gets, whoever names it.
+emulator::FunctionOptions function_options(const std::string& path,
+                                           const EmulateArguments& arguments,
+                                           const Context& context) {
+  emulator::FunctionOptions function;
+  function.name = name_of_snapshot(path);
+  function.snapshot = path;
+  function.memory_mb = arguments.memory_megabytes;
+  function.timeout =
+      std::chrono::milliseconds(static_cast<std::int64_t>(arguments.timeout_seconds * 1000));
+  function.url_streams = arguments.invoke_mode == "response_stream";
+  function.snap_start = arguments.snap_start;
+  function.pool.instances_max = arguments.concurrency;
+  function.pool.provisioned = arguments.provisioned;
+  function.pool.invocations_per_instance = arguments.instance_concurrency;
+  function.pool.keep_alive = warmpool::FixedTime{
+      std::chrono::milliseconds(static_cast<std::int64_t>(arguments.keep_alive_seconds * 1000))};
+  if (!context.kernels.empty()) function.environment.push_back("THAW_KERNELS=" + context.kernels);
+  if (context.threads != 0) function.environment.push_back(cat("THAW_THREADS=", context.threads));
+  return function;
+}
+
+// What happens to instances, and on purpose.
+Result<Done> set_lifecycle(const EmulateArguments& arguments, emulator::Options& options) {
+  options.extensions = arguments.extensions;
+  options.freezes = !arguments.no_freeze;
+  options.always_cold = arguments.cold;
+  options.drop_cache = arguments.drop_cache;
+  options.log_format =
+      arguments.log_format == "json" ? emulator::LogFormat::kJson : emulator::LogFormat::kText;
+  options.fault_seed = arguments.seed;
+  for (const std::string& text : arguments.faults) {
+    THAW_TRY(fault, emulator::parse_fault(text));
+    options.faults.push_back(fault);
   }
-  std::fprintf(err,
-               "behind API Gateway, a load balancer, Function Compute: /http/NAME/ "
-               "/rest/NAME/Prod/ /alb/NAME/ /fc/NAME/\n");
-  std::fprintf(err,
-               "try\n  curl http://%s/2015-03-31/functions/%s/invocations -d '{\"prompt\":"
-               "\"Hello\"}'\n  curl -N http://%s/url/%s/v1/chat/completions -H 'content-type: "
-               "application/json' \\\n    -d '{\"stream\":true,\"messages\":[{\"role\":\"user\","
-               "\"content\":\"Hello\"}]}'\n",
-               at.c_str(), name.c_str(), at.c_str(), name.c_str());
+  return Done{};
 }
 
 }  // namespace
@@ -75,37 +93,10 @@ Result<Done> emulate(const EmulateArguments& arguments, const Context& context) 
                                 : arguments.state;
   options.retry_scale = arguments.retry_scale;
   for (const std::string& path : snapshots) {
-    emulator::FunctionOptions function;
-    function.name = name_of_snapshot(path);
-    function.snapshot = path;
-    function.memory_mb = arguments.memory_megabytes;
-    function.timeout =
-        std::chrono::milliseconds(static_cast<std::int64_t>(arguments.timeout_seconds * 1000));
-    function.url_streams = arguments.invoke_mode == "response_stream";
-    function.pool.instances_max = arguments.concurrency;
-    if (!context.kernels.empty()) function.environment.push_back("THAW_KERNELS=" + context.kernels);
-    if (context.threads != 0) function.environment.push_back(cat("THAW_THREADS=", context.threads));
-    options.functions.push_back(std::move(function));
+    options.functions.push_back(function_options(path, arguments, context));
   }
-  // Blocked before any thread starts, so that only sigwait() below gets them.
-  sigset_t ending;
-  sigemptyset(&ending);
-  sigaddset(&ending, SIGINT);
-  sigaddset(&ending, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &ending, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);  // a peer that closes is an error of the write
-
-  std::mutex mutex;
-  const auto log = [&](std::string_view line) {
-    const std::lock_guard lock(mutex);
-    std::fprintf(context.err, "%.*s\n", static_cast<int>(line.size()), line.data());
-  };
-  THAW_TRY(emulator, emulator::Emulator::start(options, context.clock, log));
-  print_banner(*emulator, options, context.err);
-  int signal = 0;
-  sigwait(&ending, &signal);
-  emulator->stop();
-  return Done{};
+  THAW_TRY_DO(set_lifecycle(arguments, options));
+  return run_session(std::move(options), {arguments.plain, arguments.json}, context);
 }
 
 }  // namespace thaw::cli

@@ -59,6 +59,7 @@ void EventStreamCaller::open() {
 void EventStreamCaller::part(std::string_view bytes) { (void)writer_.write(payload_chunk(bytes)); }
 
 void EventStreamCaller::finish(const Completion& completion) {
+  if (completion.kind == Completion::Kind::kLost) return writer_.abort();
   if (completion.kind == Completion::Kind::kThrottled) {
     return send_throttled(writer_, completion, request_id_);
   }
@@ -141,6 +142,7 @@ void UrlCaller::bad_gateway(std::string_view why) {
 }
 
 void UrlCaller::finish(const Completion& completion) {
+  if (completion.kind == Completion::Kind::kLost) return writer_.abort();
   if (completion.kind == Completion::Kind::kThrottled) {
     return send_throttled(writer_, completion, request_id_);
   }

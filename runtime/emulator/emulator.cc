@@ -11,6 +11,7 @@
 #include "runtime/emulator/async_queue.h"
 #include "runtime/emulator/fleet.h"
 #include "runtime/emulator/front.h"
+#include "runtime/emulator/metrics_page.h"
 #include "runtime/http/server.h"
 #include "runtime/lambda/protocol.h"
 
@@ -69,6 +70,7 @@ struct Emulator::State {
   Options options;
   std::unique_ptr<Ids> ids;
   AsyncSettings settings;
+  std::unique_ptr<Ledger> ledger;
   std::unique_ptr<Fleet> fleet;
   std::unique_ptr<AsyncQueue> queue;
   std::unique_ptr<InvokeApi> invoke;
@@ -76,6 +78,15 @@ struct Emulator::State {
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<Front> front;
   std::unique_ptr<http::Server> server;
+
+  void serve_metrics(const http::Request& request, http::ResponseWriter& writer) const {
+    if (request.method() != "GET") {
+      (void)writer.send(405, {{"Allow", "GET"}, {"Content-Type", "text/plain"}}, "GET it\n");
+      return;
+    }
+    (void)writer.send(200, {{"Content-Type", "text/plain; version=0.0.4"}},
+                      metrics_page(ledger->totals(), fleet->overview()));
+  }
 };
 
 Result<std::unique_ptr<Emulator>> Emulator::start(const Options& given, Clock& clock, LogSink log,
@@ -92,7 +103,8 @@ Result<std::unique_ptr<Emulator>> Emulator::start(const Options& given, Clock& c
                      !config.on_failure.empty();
     if (set) state->settings.set(function.name, "", config);
   }
-  THAW_TRY(fleet, Fleet::create(options, clock, log));
+  state->ledger = std::make_unique<Ledger>(options.recorded);
+  THAW_TRY(fleet, Fleet::create(options, clock, log, *state->ledger));
   state->fleet = std::move(fleet);
   THAW_TRY(queue, AsyncQueue::open(*state->fleet, state->settings, options, clock, files,
                                    state_files, log));
@@ -110,11 +122,14 @@ Result<std::unique_ptr<Emulator>> Emulator::start(const Options& given, Clock& c
   server_options.port = options.port;
   server_options.connections_max = options.connections_max;
   server_options.body_bytes_max = lambda::kPayloadBytesMax;
-  THAW_TRY(server, http::Server::start(server_options,
-                                       [front = state->front.get()](http::Request& request,
-                                                                    http::ResponseWriter& writer) {
-                                         front->serve(request, writer);
-                                       }));
+  THAW_TRY(server,
+           http::Server::start(server_options, [raw = state.get()](http::Request& request,
+                                                                   http::ResponseWriter& writer) {
+             if (request.path() == kMetricsPath) {
+               return raw->serve_metrics(request, writer);
+             }
+             raw->front->serve(request, writer);
+           }));
   state->server = std::move(server);
   return std::unique_ptr<Emulator>(new Emulator(std::move(state)));
 }
@@ -127,6 +142,9 @@ std::string Emulator::authority() const { return state_->server->authority(); }
 std::size_t Emulator::instance_count() const {
   return state_->fleet ? state_->fleet->instance_count() : 0;
 }
+
+const Ledger& Emulator::ledger() const { return *state_->ledger; }
+Fleet& Emulator::fleet() { return *state_->fleet; }
 
 void Emulator::stop() {
   if (!state_->fleet) return;

@@ -20,9 +20,12 @@
 #include "base/result.h"
 #include "base/state_files.h"
 #include "runtime/emulator/instance.h"
+#include "runtime/emulator/ledger.h"
 #include "runtime/emulator/options.h"
 
 namespace thaw::emulator {
+
+class Fleet;
 
 // Thread-safe.
 class Emulator {
@@ -45,6 +48,8 @@ class Emulator {
   std::uint16_t port() const;
   std::string authority() const;  // "127.0.0.1:9000"
   std::size_t instance_count() const;
+  const Ledger& ledger() const;
+  Fleet& fleet();  // until stop()
 
   // Refuses what comes, fails what is under way, ends every instance, and returns when all are
   // gone. Idempotent.

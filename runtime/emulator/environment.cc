@@ -11,7 +11,8 @@
 namespace thaw::emulator {
 
 ProcessOptions process_options(const Options& options, const FunctionOptions& function,
-                               Clock::Wall now, std::uint64_t instance) {
+                               std::string_view init_type, Clock::Wall now,
+                               std::uint64_t instance) {
   std::error_code ignored;
   const std::filesystem::path snapshot = std::filesystem::absolute(function.snapshot, ignored);
   const std::filesystem::path bootstrap = std::filesystem::absolute(options.bootstrap, ignored);
@@ -34,16 +35,22 @@ ProcessOptions process_options(const Options& options, const FunctionOptions& fu
       cat("AWS_LAMBDA_FUNCTION_NAME=", function.name),
       cat("AWS_LAMBDA_FUNCTION_MEMORY_SIZE=", function.memory_mb),
       "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
-      "AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
-      cat("AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/", function.name),
-      cat("AWS_LAMBDA_LOG_STREAM_NAME=", stream),
-      "AWS_LAMBDA_LOG_FORMAT=Text",
+      cat("AWS_LAMBDA_INITIALIZATION_TYPE=", init_type),
+      cat("AWS_LAMBDA_LOG_FORMAT=", options.log_format == LogFormat::kJson ? "JSON" : "Text"),
       "AWS_XRAY_CONTEXT_MISSING=LOG_ERROR",
       "AWS_XRAY_DAEMON_ADDRESS=169.254.79.129:2000",
       "LANG=en_US.UTF-8",
       "TZ=:UTC",
       "PATH=/usr/local/bin:/usr/bin/:/bin:/opt/bin",
   };
+  if (!function.snap_start) {  // copies of one memory have no stream of their own
+    process.environment.push_back(cat("AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/", function.name));
+    process.environment.push_back(cat("AWS_LAMBDA_LOG_STREAM_NAME=", stream));
+  }
+  if (function.pool.invocations_per_instance > 1) {
+    process.environment.push_back(
+        cat("AWS_LAMBDA_MAX_CONCURRENCY=", function.pool.invocations_per_instance));
+  }
   // A person reads what the process prints here, and no CloudWatch; a function may ask for it.
   const auto is_metrics = [](const std::string& variable) {
     return variable.starts_with("THAW_METRICS=");

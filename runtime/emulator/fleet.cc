@@ -1,28 +1,31 @@
 #include "runtime/emulator/fleet.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <utility>
 
 #include "base/str.h"
 #include "runtime/emulator/environment.h"
-#include "runtime/emulator/text.h"
+#include "runtime/emulator/extensions.h"
 
 namespace thaw::emulator {
 namespace {
 
 using namespace std::chrono_literals;
 
-// How long a caller waits at most for the runtime to ask for its next event before it hears the end
-// of its answer, so that a caller who calls again at once finds the instance free.
-constexpr auto kReturnWait = 250ms;
-constexpr auto kStartSlack = 2s;  // to kill and reap what was too slow to start
+// AWS's, for starts that are not on demand: they are made ahead of who needs them.
+constexpr std::chrono::milliseconds kInitAheadMin = 130s;
+constexpr warmpool::Rate kStartRate{1000, 10s};  // AWS's, for each function
+constexpr auto kStartSlack = 2s;                 // to kill and reap what was too slow to start
 
-std::string milliseconds_text(std::chrono::nanoseconds time) {
-  char text[48];
-  std::snprintf(text, sizeof text, "%.2f ms", static_cast<double>(time.count()) / 1e6);
-  return text;
+bool starts_ahead(const FunctionOptions& function, warmpool::StartFor why) {
+  return function.snap_start || why == warmpool::StartFor::kProvisioned;
+}
+
+warmpool::FunctionLimits limits_of(const FunctionOptions& function, bool freezes) {
+  warmpool::FunctionLimits limits = function.pool;
+  limits.pauses = freezes && limits.invocations_per_instance == 1;
+  if (limits.start_rate.count == 0) limits.start_rate = kStartRate;
+  return limits;
 }
 
 // A function's limits with so much of the account's concurrency set aside for it alone.
@@ -36,24 +39,40 @@ warmpool::FunctionLimits reserving(warmpool::FunctionLimits limits,
 
 }  // namespace
 
-Result<std::unique_ptr<Fleet>> Fleet::create(const Options& options, Clock& clock, LogSink log) {
-  std::unique_ptr<Fleet> fleet(new Fleet(options, clock, std::move(log)));
+Result<std::unique_ptr<Fleet>> Fleet::create(const Options& options, Clock& clock, LogSink log,
+                                             Ledger& ledger) {
+  std::unique_ptr<Fleet> fleet(new Fleet(options, clock, std::move(log), ledger));
+  if (!options.extensions.empty()) {
+    THAW_TRY(names, executables_in(options.extensions));
+    for (const std::string& name : names) {
+      fleet->extensions_.push_back(cat(options.extensions, "/", name));
+    }
+  }
   for (const FunctionOptions& function : options.functions) {
-    THAW_TRY_DO(fleet->pool_.add_function(function.name,
-                                          reserving(function.pool, function.reserved_concurrency)));
     fleet->functions_.emplace(function.name, function);
     if (function.reserved_concurrency) {
       fleet->reserved_[function.name] = *function.reserved_concurrency;
     }
   }
   fleet->housekeeper_ = std::thread([raw = fleet.get()] { raw->keep_house(); });
+  // Instances may be started from here on.
+  const std::lock_guard lock(fleet->mutex_);
+  for (const FunctionOptions& function : options.functions) {
+    const auto added = fleet->pool_.add_function(
+        function.name,
+        reserving(limits_of(function, options.freezes), function.reserved_concurrency));
+    if (!added) return added.error();
+  }
+  fleet->changed_.notify_all();
   return fleet;
 }
 
-Fleet::Fleet(const Options& options, Clock& clock, LogSink log)
+Fleet::Fleet(const Options& options, Clock& clock, LogSink log, Ledger& ledger)
     : options_(options),
       clock_(clock),
       log_(std::move(log)),
+      ledger_(ledger),
+      faults_(options.faults, options.fault_seed),
       pool_(clock, *this, {.concurrency_max = options.concurrency_max}) {}
 
 Fleet::~Fleet() {
@@ -88,7 +107,8 @@ std::optional<std::uint32_t> Fleet::reserved_concurrency(std::string_view functi
 Result<Done> Fleet::set_reserved_concurrency(std::string_view function,
                                              std::optional<std::uint32_t> reserved) {
   const std::lock_guard lock(mutex_);
-  THAW_TRY_DO(pool_.set_limits(function, reserving(find(function)->pool, reserved)));
+  THAW_TRY_DO(pool_.set_limits(function,
+                               reserving(limits_of(*find(function), options_.freezes), reserved)));
   if (reserved) {
     reserved_[std::string(function)] = *reserved;
   } else if (const auto at = reserved_.find(function); at != reserved_.end()) {
@@ -99,21 +119,90 @@ Result<Done> Fleet::set_reserved_concurrency(std::string_view function,
 }
 
 void Fleet::shut_down() {
+  stopping_ = true;
   const std::lock_guard lock(mutex_);
   pool_.shut_down();
-  for (auto& [id, instance] : instances_) instance->kill();
+  // The others have been told to stop, and may have something left to do.
+  for (auto& [id, instance] : instances_) {
+    if (!instance->stopping()) instance->kill();
+  }
   changed_.notify_all();
+}
+
+std::vector<FunctionState> Fleet::overview() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<FunctionState> states;
+  for (const auto& [name, function] : functions_) {
+    FunctionState state;
+    state.name = name;
+    state.held = held_.contains(name);
+    if (const auto now = pool_.occupancy(name)) state.now = *now;
+    for (const auto& [id, instance] : instances_) {
+      if (instance->function() != name) continue;
+      state.instances.push_back(
+          {id, instance->state_name(), instance->pid(), instance->peak_bytes()});
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+void Fleet::renew(std::string_view function) {
+  const std::lock_guard lock(mutex_);
+  (void)pool_.recycle(function);
+  changed_.notify_all();
+}
+
+void Fleet::hold(std::string_view function) {
+  const std::lock_guard lock(mutex_);
+  const auto held = held_.find(function);
+  const bool holds = held == held_.end();
+  if (holds) {
+    held_.emplace(function);
+  } else {
+    held_.erase(held);
+  }
+  for (auto& [id, instance] : instances_) {
+    if (instance->function() == function) instance->hold(holds);
+  }
+}
+
+void Fleet::kill(std::string_view function) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [id, instance] : instances_) {
+    if (instance->function() == function) instance->kill();
+  }
+}
+
+InstanceOptions Fleet::instance_options(const FunctionOptions& function, warmpool::InstanceId id,
+                                        warmpool::StartFor why) {
+  InstanceOptions options;
+  options.function = function.name;
+  options.handler = function.snapshot.substr(function.snapshot.rfind('/') + 1);
+  if (why == warmpool::StartFor::kProvisioned) options.init_type = kProvisioned;
+  if (function.snap_start) options.init_type = kSnapStart;
+  options.process = process_options(options_, function, options.init_type, clock_.wall_now(), id);
+  options.extensions = extensions_;
+  if (starts_ahead(function, why)) {
+    options.init_max = std::max(kInitAheadMin, function.timeout);
+  } else {
+    options.init_max = options_.init_max;
+    options.init_again_max = function.timeout;
+  }
+  options.memory_bytes_max = std::uint64_t{function.memory_mb} << 20;
+  options.concurrency = function.pool.invocations_per_instance;
+  options.log_format = options_.log_format;
+  options.seed = options_.fault_seed ^ (id << 20);
+  if (options_.drop_cache) options.evict = function.snapshot;
+  using Sabotage = InstanceOptions::Sabotage;
+  if (faults_.draw(FaultKind::kInitHang)) options.sabotage = Sabotage::kHang;
+  if (faults_.draw(FaultKind::kInitCrash)) options.sabotage = Sabotage::kCrash;
+  return options;
 }
 
 // Under the lock, from within the pool.
 warmpool::Instance& Fleet::start(std::string_view name, warmpool::InstanceId id,
-                                 warmpool::StartFor) {
-  const FunctionOptions& function = *find(name);
-  InstanceOptions options;
-  options.function = function.name;
-  options.process = process_options(options_, function, clock_.wall_now(), id);
-  options.init_max = options_.init_max;
-  options.init_again_max = function.timeout;
+                                 warmpool::StartFor why) {
   InstanceEvents events;
   events.ready = [this, id] {
     const std::lock_guard lock(mutex_);
@@ -127,7 +216,8 @@ warmpool::Instance& Fleet::start(std::string_view name, warmpool::InstanceId id,
     failed_start_ = nullptr;
     changed_.notify_all();
   };
-  auto instance = std::make_unique<Instance>(std::move(options), std::move(events), log_);
+  auto instance = std::make_unique<Instance>(instance_options(*find(name), id, why),
+                                             std::move(events), clock_, log_);
   return *instances_.emplace(id, std::move(instance)).first->second;
 }
 
@@ -166,7 +256,10 @@ Fleet::Granted Fleet::lease(const FunctionOptions& function) {
   Granted granted;
   bool answered = false;
   // Beyond both attempts at a start, so that a start that fails tells why itself.
-  const auto deadline = clock_.now() + options_.init_max + function.timeout + kStartSlack;
+  const bool ahead = starts_ahead(function, warmpool::StartFor::kInvocation);
+  const auto start_max = ahead ? std::max(kInitAheadMin, function.timeout) + Instance::kRestoreMax
+                               : options_.init_max + function.timeout;
+  const auto deadline = clock_.now() + start_max + kStartSlack;
   pool_.acquire(function.name, deadline, [&](warmpool::Answer answer) {
     answered = true;
     if (const auto* lease = std::get_if<warmpool::Lease>(&answer)) {
@@ -187,97 +280,6 @@ void Fleet::release(const warmpool::Lease& lease, warmpool::Use use) {
   const std::lock_guard lock(mutex_);
   pool_.release(lease.id, use);
   changed_.notify_all();
-}
-
-void Fleet::invoke(std::string_view name, const std::shared_ptr<Invocation>& invocation,
-                   Caller& caller) {
-  const FunctionOptions& function = *find(name);
-  Granted granted = lease(function);
-  Completion completion;
-  if (granted.refusal) {
-    const bool throttled = granted.refusal->error.code == Code::kLimit ||
-                           granted.refusal->error.code == Code::kDeadline;
-    completion.kind = throttled ? Completion::Kind::kThrottled : Completion::Kind::kUnavailable;
-    completion.message = granted.refusal->error.message;
-    completion.refusal = granted.refusal->reason;
-    return caller.finish(completion);
-  }
-  if (granted.failed_start) {
-    completion.failure = granted.failed_start->failure(invocation->request_id);
-    log_(cat("[", function.name, "] invocation ", invocation->request_id, ": ",
-             completion.failure->type, " before it could begin"));
-    return caller.finish(completion);
-  }
-  auto& instance = static_cast<Instance&>(*granted.lease.instance);
-  const Clock::Monotonic deadline = clock_.now() + function.timeout;
-  completion = drive(function, granted.lease, invocation, caller);
-  if (instance.wait_idle(std::min(deadline, clock_.now() + kReturnWait))) {
-    release(granted.lease, warmpool::Use::kReusable);
-    return caller.finish(completion);
-  }
-  caller.finish(completion);
-  release(granted.lease,
-          instance.wait_idle(deadline) ? warmpool::Use::kReusable : warmpool::Use::kBroken);
-}
-
-Completion Fleet::drive(const FunctionOptions& function, const warmpool::Lease& lease,
-                        const std::shared_ptr<Invocation>& invocation, Caller& caller) {
-  auto& instance = static_cast<Instance&>(*lease.instance);
-  AnswerPipe& answer = invocation->answer;
-  instance.begin_tail();
-  instance.log_line(cat("START RequestId: ", invocation->request_id, " Version: $LATEST"));
-  const Clock::Monotonic begun = clock_.now();
-  const Clock::Monotonic deadline = begun + function.timeout;
-  invocation->deadline =
-      clock_.wall_now() + std::chrono::duration_cast<Clock::Wall::duration>(function.timeout);
-  instance.give(invocation);
-
-  bool in_time = answer.wait_begin(deadline);
-  if (const auto head = answer.head()) caller.begin(*head);
-  while (in_time) {
-    const auto part = answer.next(deadline);
-    in_time = part.has_value();
-    if (!in_time || part->empty()) break;
-    caller.part(*part);
-  }
-  Completion completion;
-  completion.failure = answer.failure();
-  if (!in_time) {
-    answer.abandon();
-    instance.kill();
-    const std::string text =
-        cat("Task timed out after ", seconds_text(function.timeout), " seconds");
-    completion.failure = platform_failure("Sandbox.Timedout", invocation->request_id, text);
-    instance.log_line(cat(iso_time(clock_.wall_now()), " ", invocation->request_id, " ", text));
-  }
-  report(function, lease, *invocation, clock_.now() - begun, completion.failure);
-  completion.log_tail = instance.take_tail();
-  return completion;
-}
-
-void Fleet::report(const FunctionOptions& function, const warmpool::Lease& lease,
-                   const Invocation& invocation, std::chrono::nanoseconds duration,
-                   const std::optional<Failure>& failure) {
-  auto& instance = static_cast<Instance&>(*lease.instance);
-  instance.log_line(cat("END RequestId: ", invocation.request_id));
-  const auto init = lease.first_use ? instance.init_time() : std::chrono::nanoseconds(0);
-  const auto billed = std::chrono::ceil<std::chrono::milliseconds>(duration + init);
-  std::string line =
-      cat("REPORT RequestId: ", invocation.request_id, "\tDuration: ", milliseconds_text(duration),
-          "\tBilled Duration: ", billed.count(), " ms\tMemory Size: ", function.memory_mb, " MB");
-  if (const std::uint64_t peak = instance.peak_bytes(); peak > 0) {
-    line += cat("\tMax Memory Used: ", (peak + (1 << 20) - 1) >> 20, " MB");
-  }
-  if (lease.first_use) line += cat("\tInit Duration: ", milliseconds_text(init));
-  if (const auto head = invocation.answer.head(); head && !head->timing.empty()) {
-    line += cat("\tTimings: ", head->timing);
-  }
-  if (failure) {
-    const bool timeout = failure->type == "Sandbox.Timedout";
-    line += cat("\tStatus: ", timeout ? "timeout" : "error");
-    if (!timeout) line += cat("\tError Type: ", failure->type);
-  }
-  instance.log_line(line);
 }
 
 }  // namespace thaw::emulator

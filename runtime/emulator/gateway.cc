@@ -52,6 +52,7 @@ class Gateway::FrontCaller final : public Caller {
   void finish(const Completion& completion) override {
     buffer_.finish(completion);
     const Completion& end = buffer_.completion();
+    if (end.kind == Completion::Kind::kLost) return call_.writer.abort();
     if (end.kind == Completion::Kind::kThrottled) return throttled();
     if (end.kind != Completion::Kind::kDone) return send_message(call_, 503, "Service Unavailable");
     if (end.failure) return failed(end.failure->type, &end.failure->document);
@@ -367,6 +368,7 @@ void Gateway::serve_fc_invoke(Call& call, std::string_view encoded_name) {
     void finish(const Completion& completion) override {
       buffer_.finish(completion);
       const Completion& end = buffer_.completion();
+      if (end.kind == Completion::Kind::kLost) return call_.writer.abort();
       if (end.kind == Completion::Kind::kThrottled) {
         return send_fc_error(call_, 429, "ResourceExhausted", "the function's concurrency is used");
       }

@@ -11,9 +11,10 @@ Failure platform_failure(std::string_view type, std::string_view request_id,
                          std::string_view message) {
   nlohmann::ordered_json document;
   document["errorType"] = type;
-  document["errorMessage"] = cat("RequestId: ", request_id, " Error: ", message);
+  const std::string line = cat("RequestId: ", request_id, " Error: ", message);
+  document["errorMessage"] = line;
   return {std::string(type),
-          document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)};
+          document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace), line};
 }
 
 bool AnswerPipe::begin(AnswerHead head) {
@@ -39,6 +40,7 @@ bool AnswerPipe::end(std::optional<Failure> failure) {
   const std::lock_guard lock(mutex_);
   if (abandoned_ || ended_) return false;
   ended_ = true;
+  ended_at_ = std::chrono::steady_clock::now();
   failure_ = std::move(failure);
   changed_.notify_all();
   return true;
@@ -70,6 +72,11 @@ std::optional<std::string> AnswerPipe::next(Clock::Monotonic until) {
 std::optional<Failure> AnswerPipe::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_;
+}
+
+std::optional<Clock::Monotonic> AnswerPipe::ended_at() const {
+  const std::lock_guard lock(mutex_);
+  return ended_ ? std::optional(ended_at_) : std::nullopt;
 }
 
 void AnswerPipe::abandon() {

@@ -16,8 +16,9 @@ namespace thaw::emulator {
 
 // A failed invocation, as the caller of the Invoke API sees it.
 struct Failure {
-  std::string type;      // "Runtime.ExitError"
-  std::string document;  // the JSON that takes the answer's place
+  std::string type;       // "Runtime.ExitError"
+  std::string document;   // the JSON that takes the answer's place
+  std::string line = {};  // what the log says of it, where that is the platform's to say
 };
 
 // {"errorType", "errorMessage": "RequestId: ID Error: MESSAGE"}, AWS's shape for what its own side
@@ -50,6 +51,8 @@ class AnswerPipe {
   std::optional<std::string> next(Clock::Monotonic until);
   // How it ended; nothing also while it has not.
   std::optional<Failure> failure() const;
+  // When the runtime's side was done with it; nothing while it is not.
+  std::optional<Clock::Monotonic> ended_at() const;
   // No more is wanted: the runtime's side is told at its next call.
   void abandon();
 
@@ -60,6 +63,7 @@ class AnswerPipe {
   std::deque<std::string> parts_;
   std::size_t waiting_bytes_ = 0;
   bool ended_ = false;
+  Clock::Monotonic ended_at_{};
   bool abandoned_ = false;
   std::optional<Failure> failure_;
 };

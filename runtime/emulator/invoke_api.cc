@@ -129,6 +129,7 @@ void InvokeApi::invoke_buffered(Call& call, const FunctionOptions& function,
     void finish(const Completion& completion) override {
       buffer_.finish(completion);
       const Completion& end = buffer_.completion();
+      if (end.kind == Completion::Kind::kLost) return call_.writer.abort();
       if (end.kind == Completion::Kind::kThrottled) {
         return send_throttled(call_.writer, end, call_.request_id);
       }

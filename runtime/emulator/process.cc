@@ -161,8 +161,13 @@ const std::optional<Exit>& Process::exited() {
   return exit_;
 }
 
-void Process::terminate() { ::kill(-pid_, SIGTERM); }
+void Process::terminate() {
+  ::kill(-pid_, SIGTERM);
+  ::kill(-pid_, SIGCONT);
+}
 void Process::kill() { ::kill(-pid_, SIGKILL); }
+void Process::pause() { ::kill(-pid_, SIGSTOP); }
+void Process::resume() { ::kill(-pid_, SIGCONT); }
 
 std::uint64_t Process::peak_bytes() const {
   std::ifstream status(cat("/proc/", pid_, "/status"));

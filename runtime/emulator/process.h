@@ -30,8 +30,8 @@ struct Exit {
 
 // Must be made, waited for and destroyed by one thread, which must live as long as it does: the
 // kernel kills the child when that thread ends (PR_SET_PDEATHSIG), which is what makes children die
-// with the emulator, however it dies. terminate(), kill() and pid() may be called by any thread
-// until exited() has a value.
+// with the emulator, however it dies. terminate(), kill(), pause(), resume() and pid() may be
+// called by any thread until exited() has a value.
 class Process {
  public:
   // stdout and stderr go to one pipe, in the order written. stdin is /dev/null.
@@ -52,8 +52,11 @@ class Process {
 
   // Reaps it if it has ended; does not block.
   const std::optional<Exit>& exited();
-  void terminate();  // SIGTERM to its process group
+  // To its whole process group:
+  void terminate();  // SIGTERM, and SIGCONT lest it sleep through it
   void kill();       // SIGKILL
+  void pause();      // SIGSTOP
+  void resume();     // SIGCONT
 
   // The most memory it had resident, files mapped included; 0 where that cannot be known.
   std::uint64_t peak_bytes() const;

@@ -1,9 +1,13 @@
 // A function that does as its event says, to see what the platform makes of it: {"do": "echo"},
 // "stream", "crash", "hang", ... FAKE_INIT in its environment says how it starts.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -11,9 +15,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
+#include <vector>
 
-#include "runtime/lambda/loop.h"
+#include "runtime/lambda/crew.h"
 #include "runtime/lambda/protocol.h"
+#include "runtime/lambda/restore.h"
 
 extern char** environ;
 
@@ -33,7 +39,31 @@ std::string variable(const char* name) {
 
 void pause_for(std::int64_t ms) { std::this_thread::sleep_for(milliseconds(ms)); }
 
-Loop* running = nullptr;
+Crew* running = nullptr;
+
+std::atomic<std::int64_t> ticks{0};
+
+// Memory of its own, touched.
+void allocate(std::int64_t mb) {
+  static std::vector<char> held;
+  held.assign(static_cast<std::size_t>(mb) << 20, 'x');
+}
+
+// Bytes that are no HTTP, to the platform itself.
+void send_garbage() {
+  const std::string authority = variable("AWS_LAMBDA_RUNTIME_API");
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(
+      static_cast<std::uint16_t>(std::atoi(authority.substr(authority.rfind(':') + 1).c_str())));
+  ::inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  const int peer = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (::connect(peer, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    const std::string garbage = std::string("\x16\x03\x01\0\xffGET\r\n\r\n", 13) + authority;
+    [[maybe_unused]] const ssize_t sent = ::send(peer, garbage.data(), garbage.size(), 0);
+  }
+  ::close(peer);
+}
 
 // A second connection, to misbehave on while the loop waits for its answer.
 http::Response post(const std::string& path, const std::string& body, http::Fields headers) {
@@ -63,7 +93,9 @@ Json misbehave(const std::string& id) {
   told["wrong attempt"] =
       summary(post(base + id + "/response", "{}", {{std::string(kInvocationIdHeader), "another"}}));
   told["late init error"] = summary(post("/2018-06-01/runtime/init/error", "{}", {}));
-  told["no such path"] = summary(post("/2020-01-01/extension/register", "{}", {}));
+  told["late registration"] = summary(post("/2020-01-01/extension/register", R"({"events":[]})",
+                                           {{std::string(kExtensionNameHeader), "late"}}));
+  told["no such path"] = summary(post("/2018-06-01/runtime/elsewhere", "{}", {}));
   auto client = http::Client::create(variable("AWS_LAMBDA_RUNTIME_API"));
   http::Call next;
   next.target = kNextPath;
@@ -110,6 +142,44 @@ void wait_for_file(const std::string& path) {
   while (::access(path.c_str(), F_OK) != 0) pause_for(2);
 }
 
+// What strains the platform; empty where `what` is nothing of that kind.
+std::string strain(const std::string& what, const Json& asked, const std::string& id) {
+  const std::string path = "/2018-06-01/runtime/invocation/" + id + "/response";
+  if (what == "allocate") {
+    allocate(asked.value("mb", 0));
+    pause_for(asked.value("then_ms", 0));
+    return "{}";
+  }
+  if (what == "allocate in a child") {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      allocate(asked.value("mb", 0));
+      pause_for(60'000);
+    }
+    ::waitpid(child, nullptr, 0);
+  }
+  if (what == "ticks") return std::to_string(ticks);
+  if (what == "garbage") {
+    send_garbage();
+    return R"("survived")";
+  }
+  if (what == "answer and die") {
+    post(path, R"("last words")", {});
+    std::abort();
+  }
+  if (what == "answer twice") {
+    post(path, R"("first")", {});
+    std::fprintf(stderr, "told %d\n", post(path, R"("second")", {}).status);
+    return R"("third")";
+  }
+  if (what == "too large raw") {
+    const auto told = post(path, std::string((6 << 20) + 101, 'x'), {});
+    std::fprintf(stderr, "told %d\n", told.status);
+    return "{}";
+  }
+  return "";
+}
+
 Outcome answer(std::string_view text, const InvocationContext& context, Responder& responder) {
   Json event = Json::parse(text);
   const bool http = event.contains("requestContext");
@@ -148,12 +218,7 @@ Outcome answer(std::string_view text, const InvocationContext& context, Responde
     outcome.body = R"("left")";
     running->stop();
   }
-  if (what == "too large raw") {
-    const auto told = post("/2018-06-01/runtime/invocation/" + id + "/response",
-                           std::string((6 << 20) + 101, 'x'), {});
-    std::fprintf(stderr, "told %d\n", told.status);
-    outcome.body = "{}";
-  }
+  if (outcome.body.empty()) outcome.body = strain(what, asked, id);
   if (what == "misbehave") outcome.body = misbehave(id).dump();
   if (what == "environment") {
     Json all = Json::array();
@@ -182,6 +247,30 @@ Outcome answer(std::string_view text, const InvocationContext& context, Responde
   return outcome;
 }
 
+// An internal extension for no events, as aws-lambda-go's.
+void register_nothing() {
+  const auto told = post(std::string(kRegisterPath), R"({"events":null})",
+                         {{std::string(kExtensionNameHeader), "nothing"}});
+  std::fprintf(stderr, "registered %d\n", told.status);
+  std::thread([id = std::string(told.headers.get(kExtensionIdHeader).value_or(""))] {
+    auto client = http::Client::create(variable("AWS_LAMBDA_RUNTIME_API"));
+    http::Call next;
+    next.target = kExtensionNextPath;
+    next.headers.add(kExtensionIdHeader, id);
+    (void)(*client)->request(next);
+  }).detach();
+}
+
+int restore(const Connect& connect) {
+  const auto restored = wait_for_restore(connect, []() -> Result<Done> {
+    const std::string how = variable("FAKE_RESTORE");
+    if (how == "hang") pause_for(60'000);
+    if (how == "error") return fail(Code::kIo, "it cannot go on");
+    return Done{};
+  });
+  return restored ? 0 : 1;
+}
+
 int run() {
   const std::string start = variable("FAKE_INIT");
   const Connect connect = connect_to(variable("AWS_LAMBDA_RUNTIME_API"));
@@ -193,14 +282,36 @@ int run() {
   if (start == "quiet") return 0;
   if (start == "hang") pause_for(60'000);
   if (start == "slow") pause_for(600);
+  if (start == "second time") {
+    const std::string marker = variable("FAKE_MARKER");
+    if (::access(marker.c_str(), F_OK) != 0) {
+      std::fclose(std::fopen(marker.c_str(), "w"));
+      return 3;
+    }
+  }
+  if (start == "ticks") {
+    std::thread([] {
+      while (true) {
+        pause_for(1);
+        ++ticks;
+      }
+    }).detach();
+  }
+  if (start == "registers") register_nothing();
+  const std::string concurrency = variable("AWS_LAMBDA_MAX_CONCURRENCY");
+  const auto loops =
+      static_cast<std::uint32_t>(concurrency.empty() ? 1 : std::atoi(concurrency.c_str()));
   LoopOptions options;
-  options.trace_id = [](std::string_view id) {
-    setenv("_X_AMZN_TRACE_ID", std::string(id).c_str(), 1);
-  };
-  auto loop = Loop::create(connect, answer, system_clock(), options);
-  if (!loop) return 1;
-  running = loop->get();
+  if (loops == 1) {
+    options.trace_id = [](std::string_view id) {
+      setenv("_X_AMZN_TRACE_ID", std::string(id).c_str(), 1);
+    };
+  }
+  auto crew = Crew::create(loops, connect, answer, system_clock(), options);
+  if (!crew) return 1;
+  running = crew->get();
   ::signal(SIGTERM, [](int) { running->stop(); });
+  if (variable("AWS_LAMBDA_INITIALIZATION_TYPE") == kSnapStart && restore(connect) != 0) return 1;
   return running->run() == Ending::kStopped ? 0 : 1;
 }
 
