@@ -15,8 +15,9 @@
 //   multiply_panels<kind, tokens, panels>(where, terms, sums)
 //       the same for panels as they lie, onto sums [panels][tokens][16]; tokens <= kDirect
 //
-// Few tokens: weights are streamed once and expanded in registers, several panels side by side: the
-// processor reads ahead in each of such streams, and memory gives more to several than to one.
+// Few tokens: weights are streamed once and expanded in registers, in several streams side by side,
+// each through panels that lie behind one another: the processor reads ahead in each stream, for as
+// long as it goes on, and memory gives more to several than to one.
 // More: each panel's columns are expanded once, kBlockGroups groups at a time (so that they stay in
 // the first-level cache), and reused for all tokens, whose sums wait in a tile.
 
@@ -153,31 +154,35 @@ void multiply_tile(const Tile& tile) {
   }
 }
 
-// kPanels panels from `panel` on, streamed once for all of up to kDirect tokens.
+// kPanels panels, the first one `panel`, `apart` panels from one to the next, for all of up to
+// kDirect tokens.
 template <Kind kKind, int kTokens, int kPanels>
-void multiply_streams(const Matrix& w, std::size_t panel, const Activations& in, float* y,
-                      std::size_t y_stride) {
+void multiply_streams(const Matrix& w, std::size_t panel, std::size_t apart, const Activations& in,
+                      float* y, std::size_t y_stride) {
   const std::size_t panel_bytes =
       w.cols / kGroupCols / Layout<kKind>::kGroups * Layout<kKind>::kBlock;
   const PackedShape shape = {in.cols / kGroupCols, in.refined};
   const PackedBlock block = PackedBlock::at(in.packed, shape, kTokens);
   const Terms terms = {block.group, block.first[shape.runs()], 0, block.terms};
   const std::byte* panels[kPanels];
-  for (int p = 0; p < kPanels; ++p) panels[p] = w.panels + (panel + p) * panel_bytes;
+  for (int p = 0; p < kPanels; ++p) panels[p] = w.panels + (panel + p * apart) * panel_bytes;
   alignas(64) float sums[kTokens * kPanels * kPanelRows] = {};
   multiply_panels<kKind, kTokens, kPanels>(panels, terms, sums);
   for (int p = 0; p < kPanels; ++p) {
-    write_rows(w, panel + p, sums + p * kTokens * kPanelRows, kPanelRows, kTokens, y, y_stride);
+    write_rows(w, panel + p * apart, sums + p * kTokens * kPanelRows, kPanelRows, kTokens, y,
+               y_stride);
   }
 }
 
-// The last panels are taken by halves as many.
+// As many streams as kPanels; the panels that are left over by half as many.
 template <Kind kKind, int kTokens, int kPanels>
 void multiply_few_panels(const Matrix& w, std::size_t panel, std::size_t panel_end,
                          const Activations& in, float* y, std::size_t y_stride) {
-  for (; panel + kPanels <= panel_end; panel += kPanels) {
-    multiply_streams<kKind, kTokens, kPanels>(w, panel, in, y, y_stride);
+  const std::size_t apart = (panel_end - panel) / kPanels;
+  for (std::size_t i = 0; i < apart; ++i) {
+    multiply_streams<kKind, kTokens, kPanels>(w, panel + i, apart, in, y, y_stride);
   }
+  panel += apart * kPanels;
   if constexpr (kPanels > 1) {
     multiply_few_panels<kKind, kTokens, kPanels / 2>(w, panel, panel_end, in, y, y_stride);
   }

@@ -12,7 +12,9 @@
 inline constexpr std::size_t kTokenBlock = 4;
 inline constexpr std::size_t kTilePanels = 1;
 inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand in registers
-constexpr std::size_t direct_panels(std::size_t tokens) { return tokens <= 2 ? 4 : 1; }
+constexpr std::size_t direct_panels(std::size_t tokens) {
+  return tokens <= 1 ? 8 : tokens <= 2 ? 4 : 1;
+}
 inline constexpr std::size_t kDirectFloat = 4;
 
 constexpr std::size_t packed_group_bytes(std::size_t tokens) { return 48 * tokens; }

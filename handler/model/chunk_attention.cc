@@ -9,6 +9,8 @@ namespace {
 // What one thread's partial attention results may take before tokens are taken in smaller tiles.
 constexpr std::size_t kPartialFloatsMax = 128 << 10;
 constexpr std::size_t kTileTokensMax = 16;
+// Floats of queries up to which one thread prepares them.
+constexpr std::size_t kAloneFloatsMax = 24 << 10;
 
 }  // namespace
 
@@ -32,21 +34,32 @@ void ChunkPass::attention_inputs(std::uint32_t index) {
                 c.rope_interleaved != 0);
     }
   };
-  for (const Segment& segment : segments_) {
-    pool_.run(segment.tokens.size(), [&](std::size_t token, unsigned) {
-      const std::size_t row = segment.first_row + token;
-      float* q = queries + row * query_cols;
-      float* k = keys + row * key_cols;
-      float* v = values + row * value_cols;
-      if (layer.query_bias != nullptr) set_.add(q, layer.query_bias, query_cols);
-      if (layer.key_bias != nullptr) set_.add(k, layer.key_bias, key_cols);
-      if (layer.value_bias != nullptr) set_.add(v, layer.value_bias, value_cols);
-      heads(q, c.heads, layer.query_norm, row);
-      heads(k, c.kv_heads, layer.key_norm, row);
-      const auto position = static_cast<std::uint32_t>(segment.first_position + token);
-      set_.store_kv(shape, k, v, position, segment.session->block_at(index, position));
-    });
+  const auto token_of = [&](const Segment& segment, std::size_t token) {
+    const std::size_t row = segment.first_row + token;
+    float* q = queries + row * query_cols;
+    float* k = keys + row * key_cols;
+    float* v = values + row * value_cols;
+    if (layer.query_bias != nullptr) set_.add(q, layer.query_bias, query_cols);
+    if (layer.key_bias != nullptr) set_.add(k, layer.key_bias, key_cols);
+    if (layer.value_bias != nullptr) set_.add(v, layer.value_bias, value_cols);
+    heads(q, c.heads, layer.query_norm, row);
+    heads(k, c.kv_heads, layer.key_norm, row);
+    const auto position = static_cast<std::uint32_t>(segment.first_position + token);
+    set_.store_kv(shape, k, v, position, segment.session->block_at(index, position));
+  };
+  // Few rows are dealt with faster than another thread is told of them.
+  if (rows_ * query_cols <= kAloneFloatsMax) {
+    for (const Segment& segment : segments_) {
+      for (std::size_t token = 0; token < segment.tokens.size(); ++token) token_of(segment, token);
+    }
+    return;
   }
+  pool_.run(rows_, [&](std::size_t row, unsigned) {
+    const auto after = [](std::size_t r, const Segment& segment) { return r < segment.first_row; };
+    const Segment& segment =
+        *(std::upper_bound(segments_.begin(), segments_.end(), row, after) - 1);
+    token_of(segment, row - segment.first_row);
+  });
 }
 
 // One kv head of a layer and some of a segment's tokens.
@@ -91,51 +104,75 @@ void ChunkPass::take_restored(std::uint32_t index, const Segment& segment, std::
   }
 }
 
+// Few tokens and many positions: splits are tasks of their own, so that threads share few heads
+// evenly. Else tokens are taken in tiles.
+void ChunkPass::cut_attention() {
+  const Config& c = plan_.config;
+  const std::size_t heads_per_kv = c.heads / c.kv_heads;
+  const std::size_t per_query = kernels::partial_floats(plan_.kv_shape());
+  std::size_t tasks = 0, floats = 0;
+  for (const Segment& segment : segments_) {
+    AttentionCut cut;
+    const std::size_t tokens = segment.tokens.size();
+    cut.splits = (segment.first_position + tokens - 1) / kernels::kSplitPositions + 1;
+    cut.tile = std::clamp<std::size_t>(kPartialFloatsMax / (cut.splits * heads_per_kv * per_query),
+                                       1, kTileTokensMax);
+    const std::size_t tiles = (tokens + cut.tile - 1) / cut.tile;
+    cut.by_splits = tiles == 1 && cut.splits > 1;
+    cut.first_task = tasks;
+    tasks += (cut.by_splits ? cut.splits : tiles) * c.kv_heads;
+    if (cut.by_splits) {
+      cut.partials_at = floats;
+      cut.split_floats = tokens * heads_per_kv * per_query;
+      floats += c.kv_heads * cut.splits * cut.split_floats;
+      merged_.push_back(attention_.size());
+    }
+    attention_.push_back(cut);
+  }
+  attention_tasks_ = tasks;
+  scratch_.partials.floats(floats);
+}
+
 void ChunkPass::attend(std::uint32_t index) {
   const Config& c = plan_.config;
   scratch_.attended.floats(rows_ * c.heads * c.value_dim);
-  const std::size_t heads_per_kv = c.heads / c.kv_heads;
-  const std::size_t per_query = kernels::partial_floats(plan_.kv_shape());
-  for (const Segment& segment : segments_) {
-    const std::size_t tokens = segment.tokens.size();
-    const std::size_t splits = (segment.first_position + tokens - 1) / kernels::kSplitPositions + 1;
-    const std::size_t tile = std::clamp<std::size_t>(
-        kPartialFloatsMax / (splits * heads_per_kv * per_query), 1, kTileTokensMax);
-    const std::size_t tiles = (tokens + tile - 1) / tile;
-    if (tiles == 1 && splits > 1) {
-      attend_by_splits(index, segment, splits);
-      continue;
+  pool_.run(attention_tasks_, [&](std::size_t task, unsigned thread) {
+    const auto after = [](std::size_t t, const AttentionCut& cut) { return t < cut.first_task; };
+    const auto cut = std::upper_bound(attention_.begin(), attention_.end(), task, after) - 1;
+    const Segment& segment = segments_[static_cast<std::size_t>(cut - attention_.begin())];
+    const auto kv_head = static_cast<std::uint32_t>((task - cut->first_task) % c.kv_heads);
+    const std::size_t place = (task - cut->first_task) / c.kv_heads;
+    if (cut->by_splits) {
+      attend_one_split(index, segment, *cut, kv_head, static_cast<std::uint32_t>(place), thread);
+    } else {
+      const std::size_t begin = place * cut->tile;
+      attend_tile(index, segment, kv_head, begin,
+                  std::min(segment.tokens.size(), begin + cut->tile), thread);
     }
-    pool_.run(tiles * c.kv_heads, [&](std::size_t task, unsigned thread) {
-      const std::size_t begin = task / c.kv_heads * tile;
-      attend_tile(index, segment, static_cast<std::uint32_t>(task % c.kv_heads), begin,
-                  std::min(tokens, begin + tile), thread);
-    });
-  }
+  });
+  pool_.run(merged_.size() * c.kv_heads, [&](std::size_t task, unsigned) {
+    const std::size_t at = merged_[task / c.kv_heads];
+    const Segment& segment = segments_[at];
+    const auto kv_head = static_cast<std::uint32_t>(task % c.kv_heads);
+    merge(queries_of(index, segment, kv_head, 0, segment.tokens.size()),
+          partials_of(attention_[at], kv_head, 0), segment.first_row);
+  });
 }
 
-// Few tokens, many positions: splits are tasks of their own, so that threads share few heads
-// evenly.
-void ChunkPass::attend_by_splits(std::uint32_t index, const Segment& segment, std::size_t splits) {
-  const Config& c = plan_.config;
+float* ChunkPass::partials_of(const AttentionCut& cut, std::uint32_t kv_head, std::uint32_t split) {
+  return scratch_.partials.floats(0) + cut.partials_at +
+         (kv_head * cut.splits + split) * cut.split_floats;
+}
+
+void ChunkPass::attend_one_split(std::uint32_t index, const Segment& segment,
+                                 const AttentionCut& cut, std::uint32_t kv_head,
+                                 std::uint32_t split, unsigned thread) {
   const kernels::KvShape shape = plan_.kv_shape();
-  const std::size_t tokens = segment.tokens.size();
-  const std::size_t split_floats = tokens * (c.heads / c.kv_heads) * kernels::partial_floats(shape);
-  float* partials = scratch_.partials.floats(c.kv_heads * splits * split_floats);
-  pool_.run(splits * c.kv_heads, [&](std::size_t task, unsigned thread) {
-    const auto split = static_cast<std::uint32_t>(task / c.kv_heads);
-    const auto kv_head = static_cast<std::uint32_t>(task % c.kv_heads);
-    const kernels::Queries queries = queries_of(index, segment, kv_head, 0, tokens);
-    std::byte* scratch =
-        scratch_.threads[thread].attend.bytes(set_.attend_scratch_bytes(shape, queries.count()));
-    set_.attend_split(shape, queries, split, partials + (kv_head * splits + split) * split_floats,
-                      scratch);
-    take_restored(index, segment, kv_head, split);
-  });
-  pool_.run(c.kv_heads, [&](std::size_t kv_head, unsigned) {
-    merge(queries_of(index, segment, static_cast<std::uint32_t>(kv_head), 0, tokens),
-          partials + kv_head * splits * split_floats, segment.first_row);
-  });
+  const kernels::Queries queries = queries_of(index, segment, kv_head, 0, segment.tokens.size());
+  std::byte* scratch =
+      scratch_.threads[thread].attend.bytes(set_.attend_scratch_bytes(shape, queries.count()));
+  set_.attend_split(shape, queries, split, partials_of(cut, kv_head, split), scratch);
+  take_restored(index, segment, kv_head, split);
 }
 
 void ChunkPass::merge(const kernels::Queries& queries, const float* partials, std::size_t row) {

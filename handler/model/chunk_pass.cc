@@ -15,10 +15,8 @@ using kernels::Matrix;
 // Rows whose logits are computed at once: the output matrix is read once for them, and the buffer
 // stays small (4 * 152k * 4 bytes = 2.4 MB).
 constexpr std::size_t kLogitsRows = 4;
-// Parallel tasks a product is cut in, per thread: enough to even out, few enough to be cheap.
-constexpr std::size_t kTasksPerThread = 16;
-// What is multiplied and then checked at once, so that the check finds it in a core's cache.
-constexpr std::size_t kCheckedBytes = 32 << 10;
+// What is multiplied and then checked at once, so that the check finds it in a core's second cache.
+constexpr std::size_t kCheckedBytes = 256 << 10;
 constexpr std::size_t kTensorAlign = 64;  // where tensors begin; zeros lie between them
 
 // Groups of a residual stream's normed row that get a second term (ARITHMETIC.md, "the forward
@@ -56,6 +54,7 @@ Result<Done> ChunkPass::run() {
   if (supply_ != nullptr) {
     for (const Segment& segment : segments_) supply_->hurry(segment.session->unchecked().bytes());
   }
+  cut_attention();
   THAW_TRY_DO(embed());
   prepare_rope();
   for (std::uint32_t i = 0; i < c.layers; ++i) layer(i);
@@ -221,12 +220,11 @@ void ChunkPass::multiply(std::span<const Product> products, const Activations& i
         std::max(scratch_bytes, set_.scratch_bytes(product.matrix->kind, in.cols, in.tokens));
   }
   for (Engine::Scratch::PerThread& thread : scratch_.threads) thread.matmul.bytes(scratch_bytes);
-  const std::size_t share = panels / (pool_.threads() * kTasksPerThread);
-  const std::size_t step = round_up(std::max<std::size_t>(1, share), set_.tile_panels(in.tokens));
-  pool_.run((panels + step - 1) / step, [&](std::size_t task, unsigned thread) {
+  const std::vector<std::size_t>& ends = cut(panels, set_.tile_panels(in.tokens));
+  pool_.run(ends.size(), [&](std::size_t task, unsigned thread) {
     std::byte* scratch = scratch_.threads[thread].matmul.bytes(0);
-    std::size_t begin = task * step;
-    std::size_t left = std::min(step, panels - begin);
+    std::size_t begin = task == 0 ? 0 : ends[task - 1];
+    std::size_t left = ends[task] - begin;
     for (const Product& product : products) {
       const std::size_t count = product.matrix->panel_count();
       if (begin < count) {
@@ -241,6 +239,18 @@ void ChunkPass::multiply(std::span<const Product> products, const Activations& i
   });
 }
 
+// Tasks of a product, as the panels they end at: large ones first, since weights stream best in
+// long runs, ever smaller ones towards the end, so that the threads finish together.
+const std::vector<std::size_t>& ChunkPass::cut(std::size_t panels, std::size_t tile) {
+  std::vector<std::size_t>& ends = scratch_.ends;
+  ends.clear();
+  for (std::size_t begin = 0; begin < panels; begin = ends.back()) {
+    const std::size_t share = (panels - begin) / (2 * pool_.threads());
+    ends.push_back(std::min(panels, begin + round_up(std::max<std::size_t>(1, share), tile)));
+  }
+  return ends;
+}
+
 void ChunkPass::multiply_panels(const Product& product, std::size_t begin, std::size_t end,
                                 const Activations& in, std::byte* scratch) {
   const Matrix& matrix = *product.matrix;
@@ -249,12 +259,15 @@ void ChunkPass::multiply_panels(const Product& product, std::size_t begin, std::
   };
   if (supply_ == nullptr) return multiply_some(begin, end);
   const std::size_t panel = *kernels::panels_bytes(matrix.kind, kernels::kPanelRows, matrix.cols);
-  supply_->need({matrix.panels + begin * panel, (end - begin) * panel});
-  if (!supply_->checks()) return multiply_some(begin, end);
-  // Some sets take four panels at once.
-  const std::size_t step = std::max<std::size_t>(1, kCheckedBytes / panel / 4) * 4;
+  if (!supply_->checks()) {
+    supply_->need({matrix.panels + begin * panel, (end - begin) * panel});
+    return multiply_some(begin, end);
+  }
+  const std::size_t step =
+      round_up(std::max<std::size_t>(1, kCheckedBytes / panel), set_.tile_panels(in.tokens));
   for (std::size_t at = begin; at < end; at += step) {
     const std::size_t to = std::min(end, at + step);
+    supply_->need({matrix.panels + at * panel, (to - at) * panel});
     multiply_some(at, to);
     const std::size_t stop =
         to == matrix.panel_count() ? round_up(to * panel, kTensorAlign) : to * panel;

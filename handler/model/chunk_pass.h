@@ -51,6 +51,7 @@ struct Engine::Scratch {
   AlignedBuffer sine;      // [rows, rope_pairs]
   AlignedBuffer logits;    // [kLogitsRows, vocabulary]
   AlignedBuffer partials;  // of attention by splits: [kv_heads, splits, queries, partial_floats]
+  std::vector<std::size_t> ends;  // of a product's tasks
   struct PerThread {
     AlignedBuffer matmul;
     AlignedBuffer partials;
@@ -78,13 +79,25 @@ class ChunkPass {
     float* y;
   };
 
+  // How a segment's attention is divided into tasks; the same in each layer.
+  struct AttentionCut {
+    std::size_t splits = 0;
+    std::size_t tile = 0;  // tokens of a task
+    bool by_splits = false;
+    std::size_t first_task = 0;
+    std::size_t partials_at = 0, split_floats = 0;  // of one kv head, by splits
+  };
+
   Bytes embedding_of(Token token) const;
   Result<Done> embed();
   void prepare_rope();
   void layer(std::uint32_t index);
   void attention_inputs(std::uint32_t index);
   void attend(std::uint32_t index);
-  void attend_by_splits(std::uint32_t index, const Segment& segment, std::size_t splits);
+  void cut_attention();
+  float* partials_of(const AttentionCut& cut, std::uint32_t kv_head, std::uint32_t split);
+  void attend_one_split(std::uint32_t index, const Segment& segment, const AttentionCut& cut,
+                        std::uint32_t kv_head, std::uint32_t split, unsigned thread);
   void attend_tile(std::uint32_t index, const Segment& segment, std::uint32_t kv_head,
                    std::size_t begin, std::size_t end, unsigned thread);
   kernels::Queries queries_of(std::uint32_t index, const Segment& segment, std::uint32_t kv_head,
@@ -100,6 +113,7 @@ class ChunkPass {
   kernels::Activations norm_and_pack(const float* weight, bool residual);
   kernels::Activations pack(const float* x, std::size_t cols, std::size_t rows,
                             std::size_t refined);
+  const std::vector<std::size_t>& cut(std::size_t panels, std::size_t tile);
   // Panels [begin, end) of a product, brought in before and checked after.
   void multiply_panels(const Product& product, std::size_t begin, std::size_t end,
                        const kernels::Activations& in, std::byte* scratch);
@@ -115,6 +129,9 @@ class ChunkPass {
   snapshot::Supply* const supply_;
   std::span<const Segment> segments_;
   std::size_t rows_ = 0;
+  std::vector<AttentionCut> attention_;  // of each segment
+  std::vector<std::size_t> merged_;      // the segments that are cut by splits
+  std::size_t attention_tasks_ = 0;
 };
 
 }  // namespace thaw::model
