@@ -25,6 +25,7 @@ class Parser {
     add_score();
     add_serve();
     add_emulate();
+    add_events();
     add_simulate();
     add_bench();
     add_doctor();
@@ -163,7 +164,9 @@ class Parser {
 
   void add_emulate() {
     CLI::App* sub = command("emulate", "Play the platform on this machine", emulate_, emulate);
-    sub->add_option("source", emulate_.path, "a snapshot, or a directory of them")->required();
+    sub->add_option("source", emulate_.path,
+                    "a snapshot, a directory of them, a SAM template or s.yaml")
+        ->required();
     sub->add_option("--port", emulate_.port)->capture_default_str()->check(CLI::Range(0, 65535));
     sub->add_option("--bootstrap", emulate_.bootstrap, "the custom runtime to start");
     sub->add_option("--timeout", emulate_.timeout_seconds, "seconds an invocation may take")
@@ -178,6 +181,21 @@ class Parser {
     sub->add_option("--invoke-mode", emulate_.invoke_mode, "of the function URL")
         ->check(CLI::IsMember({"buffered", "response_stream"}))
         ->capture_default_str();
+    const auto source = [&](const char* name, std::vector<std::string>& to, const char* says) {
+      sub->add_option(name, to, says)->allow_extra_args(false);
+    };
+    source("--parameter", emulate_.parameters, "KEY=VALUE of a template (repeatable)");
+    source("--queue", emulate_.queues,
+           "[FUNCTION=]FILE: its lines are messages, as of SQS; '-' is stdin (repeatable)");
+    source("--watch", emulate_.watches,
+           "[FUNCTION=]FOLDER: its new files are events, as of S3 (repeatable)");
+    source("--schedule", emulate_.schedules,
+           "[FUNCTION=]rate(...) or cron(...), as of EventBridge (repeatable)");
+    sub->add_option("--batch", emulate_.batch_size, "messages of --queue at a time")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 10'000));
+    sub->add_option("--event", emulate_.event,
+                    cat("invoke once with this file, print the answer and end", kStdin));
     sub->add_option("--state", emulate_.state,
                     "the directory of asynchronous events; without it one for each port");
     sub->add_option("--retry-scale", emulate_.retry_scale,
@@ -268,6 +286,15 @@ class Parser {
     sub->add_flag("--json", simulate_.json, "one JSON document on stdout");
   }
 
+  void add_events() {
+    CLI::App* sub = command("events", "Sample events of each source", events_, events);
+    sub->add_option("action", events_.action, "list or show")
+        ->check(CLI::IsMember({"list", "show"}))
+        ->capture_default_str();
+    sub->add_option("name", events_.name, "of the event to show");
+    sub->add_flag("--json", events_.json, "the list as one JSON document");
+  }
+
   void add_bench() {
     CLI::App* sub = command("bench", "Measure speed, beside this machine's limits", bench_, bench);
     sub->add_option("snapshot", bench_.path)->required();
@@ -295,6 +322,7 @@ class Parser {
   ScoreArguments score_;
   ServeArguments serve_;
   EmulateArguments emulate_;
+  EventsArguments events_;
   SimulateArguments simulate_;
   BenchArguments bench_;
   DoctorArguments doctor_;

@@ -148,6 +148,10 @@ struct EmulateArguments {
   // Of what is seen:
   std::string log_format = "text";  // of the platform's lines; or "json"
   bool plain = false, json = false;
+  // Of a template, "KEY=VALUE"; and what invokes functions, each "[FUNCTION=]WHAT".
+  std::vector<std::string> parameters, queues, watches, schedules;
+  unsigned batch_size = 10;  // of queues
+  std::string event;         // a file or "-": one invocation, and then the end
 };
 Result<Done> emulate(const EmulateArguments& arguments, const Context& context);
 
@@ -177,6 +181,13 @@ struct SimulateArguments {
   bool json = false;
 };
 Result<Done> simulate(const SimulateArguments& arguments, const Context& context);
+
+struct EventsArguments {
+  std::string action = "list";  // or "show"
+  std::string name;             // of the sample to show
+  bool json = false;
+};
+Result<Done> events(const EventsArguments& arguments, const Context& context);
 
 // A line on `err` for each stored prefix that does not fit.
 void warn_of_prefixes(const handler::Function& function, const Context& context);

@@ -1,9 +1,13 @@
+#include <unistd.h>
+
 #include <chrono>
+#include <filesystem>
 #include <utility>
 
 #include "base/str.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/emulate_session.h"
+#include "runtime/cli/emulate_sources.h"
 #include "runtime/emulator/faults.h"
 
 namespace thaw::cli {
@@ -21,25 +25,6 @@ std::string name_of_snapshot(const std::string& path) {
     if (!fits) c = '-';
   }
   return name;
-}
-
-// The snapshot, or all of a directory's.
-Result<std::vector<std::string>> snapshots_at(const std::string& path, Files& files) {
-  THAW_TRY(entry, files.stat(path));
-  if (!entry.is_directory) return std::vector<std::string>{path};
-  THAW_TRY(list, files.list(path));
-  std::vector<std::string> snapshots;
-  for (const DirectoryEntry& file : list) {
-    if (!file.is_directory && file.name.ends_with(kSuffix)) {
-      snapshots.push_back(cat(path, "/", file.name));
-    }
-  }
-  if (snapshots.empty()) {
-    return fail(Code::kNotFound, cat("emulate '", path,
-                                     "': no .thaw file in this directory; make one with 'thaw "
-                                     "freeze'"));
-  }
-  return snapshots;
 }
 
 // What every function gets, whoever names it.
@@ -83,20 +68,33 @@ Result<Done> set_lifecycle(const EmulateArguments& arguments, emulator::Options&
 }  // namespace
 
 Result<Done> emulate(const EmulateArguments& arguments, const Context& context) {
-  THAW_TRY(snapshots, snapshots_at(arguments.path, context.files));
+  const bool once = !arguments.event.empty();
   emulator::Options options;
   options.bootstrap = arguments.bootstrap.empty() ? cat(context.program_directory, "/bootstrap")
                                                   : arguments.bootstrap;
-  options.port = static_cast<std::uint16_t>(arguments.port);
-  options.state_directory = arguments.state.empty()
-                                ? cat(context.state_directory, "/emulate-", arguments.port)
-                                : arguments.state;
+  options.port = static_cast<std::uint16_t>(once ? 0 : arguments.port);
+  // One shot leaves nothing behind that another would need.
+  const std::string own =
+      once ? cat("/emulate-once-", ::getpid()) : cat("/emulate-", arguments.port);
+  options.state_directory =
+      arguments.state.empty() ? context.state_directory + own : arguments.state;
   options.retry_scale = arguments.retry_scale;
-  for (const std::string& path : snapshots) {
-    options.functions.push_back(function_options(path, arguments, context));
-  }
+  const auto make = [&](const std::string& path) {
+    return function_options(path, arguments, context);
+  };
+  THAW_TRY(sources, read_sources(arguments, make, context, options));
   THAW_TRY_DO(set_lifecycle(arguments, options));
-  return run_session(std::move(options), {arguments.plain, arguments.json}, context);
+  for (const std::string& note : sources.notes) {
+    std::fprintf(context.err, "%s\n", note.c_str());
+  }
+  if (!once) {
+    return run_session(std::move(options), sources, {arguments.plain, arguments.json}, context);
+  }
+  const std::string state = options.state_directory;
+  const Result<Done> done = run_once(std::move(options), arguments.event, context);
+  std::error_code ignored;
+  if (arguments.state.empty()) std::filesystem::remove_all(state, ignored);
+  return done;
 }
 
 }  // namespace thaw::cli

@@ -174,8 +174,20 @@ class Viewer {
 
 }  // namespace
 
-Result<Done> run_session(emulator::Options options, const SessionOptions& session,
-                         const Context& context) {
+Result<Done> run_once(emulator::Options options, const std::string& event_path,
+                      const Context& context) {
+  ::signal(SIGPIPE, SIG_IGN);
+  Output output(context, false);
+  const std::string function = options.functions.front().name;
+  const auto log = [&](std::string_view line) { output.log(line); };
+  THAW_TRY(emulator, emulator::Emulator::start(options, context.clock, log, context.files));
+  const Result<Done> done = invoke_once(*emulator, function, event_path, context);
+  emulator->stop();
+  return done;
+}
+
+Result<Done> run_session(emulator::Options options, const EmulateSources& sources,
+                         const SessionOptions& session, const Context& context) {
   const bool viewed = context.shows_progress && !session.plain && !session.json;
   sigset_t told;
   sigemptyset(&told);
@@ -192,6 +204,7 @@ Result<Done> run_session(emulator::Options options, const SessionOptions& sessio
   const auto log = [&](std::string_view line) { output.log(line); };
   THAW_TRY(emulator, emulator::Emulator::start(options, context.clock, log, context.files));
   print_banner(*emulator, options, context.err);
+  auto triggers = start_triggers(sources, *emulator, options.region, context, log);
   const int signals = viewed ? ::signalfd(-1, &told, SFD_CLOEXEC | SFD_NONBLOCK) : -1;
   const bool shown = signals >= 0 && Viewer(*emulator, output, context, signals).run();
   if (signals >= 0) ::close(signals);
@@ -202,7 +215,9 @@ Result<Done> run_session(emulator::Options options, const SessionOptions& sessio
       if (name == SIGTSTP) ::raise(SIGSTOP);
     }
   }
+  triggers->stop();
   emulator->stop();
+  triggers.reset();
   const auto totals = emulator->ledger().totals();
   if (session.json) {
     std::fprintf(context.out, "%s\n", report_json(totals).c_str());

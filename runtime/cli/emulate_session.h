@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/emulate_sources.h"
 #include "runtime/emulator/options.h"
 
 namespace thaw::cli {
@@ -15,7 +16,12 @@ struct SessionOptions {
 
 // Ends on SIGINT, SIGTERM or SIGHUP, with a report. Call it before any thread is started: it blocks
 // these signals for all of them. Errors: as Emulator::start.
-Result<Done> run_session(emulator::Options options, const SessionOptions& session,
-                         const Context& context);
+Result<Done> run_session(emulator::Options options, const EmulateSources& sources,
+                         const SessionOptions& session, const Context& context);
+
+// One invocation of the first function with the event of a file or stdin: its answer on
+// context.out. Errors: as above, and those of invoke_once().
+Result<Done> run_once(emulator::Options options, const std::string& event_path,
+                      const Context& context);
 
 }  // namespace thaw::cli

@@ -2,13 +2,17 @@
 
 #include <unistd.h>
 
+#include <condition_variable>
 #include <filesystem>
+#include <mutex>
 #include <random>
 #include <system_error>
 #include <utility>
 
 #include "base/str.h"
 #include "runtime/emulator/async_queue.h"
+#include "runtime/emulator/callers.h"
+#include "runtime/emulator/environment.h"
 #include "runtime/emulator/fleet.h"
 #include "runtime/emulator/front.h"
 #include "runtime/emulator/metrics_page.h"
@@ -67,6 +71,8 @@ Result<Done> check(const Options& options) {
 
 // The house, ground floor first: members are destroyed in the opposite order.
 struct Emulator::State {
+  explicit State(Clock& given) : clock(given) {}
+  Clock& clock;
   Options options;
   std::unique_ptr<Ids> ids;
   AsyncSettings settings;
@@ -78,6 +84,11 @@ struct Emulator::State {
   std::unique_ptr<Gateway> gateway;
   std::unique_ptr<Front> front;
   std::unique_ptr<http::Server> server;
+
+  std::mutex mutex;  // guards the two below
+  std::condition_variable changed;
+  bool stopping = false;
+  std::size_t invoking = 0;  // calls of Emulator::invoke()
 
   void serve_metrics(const http::Request& request, http::ResponseWriter& writer) const {
     if (request.method() != "GET") {
@@ -92,7 +103,7 @@ struct Emulator::State {
 Result<std::unique_ptr<Emulator>> Emulator::start(const Options& given, Clock& clock, LogSink log,
                                                   Files& files, StateFiles& state_files) {
   THAW_TRY_DO(check(given));
-  auto state = std::make_unique<State>();
+  auto state = std::make_unique<State>(clock);
   state->options = given;
   const Options& options = state->options;
   state->ids =
@@ -146,10 +157,49 @@ std::size_t Emulator::instance_count() const {
 const Ledger& Emulator::ledger() const { return *state_->ledger; }
 Fleet& Emulator::fleet() { return *state_->fleet; }
 
+Emulator::Outcome Emulator::invoke(std::string_view function, std::string event) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->stopping) return {{Completion::Kind::kUnavailable, {}, "it stops", {}, {}}, ""};
+    ++state_->invoking;
+  }
+  auto invocation = std::make_shared<Invocation>();
+  invocation->request_id = state_->ids->request_id();
+  invocation->invocation_id = state_->ids->request_id();
+  invocation->function_arn = function_arn(state_->options, function);
+  invocation->trace_id = state_->ids->trace_id(state_->clock.wall_now());
+  invocation->event = std::move(event);
+  BufferedCaller caller(invocation->request_id);
+  state_->fleet->invoke(function, invocation, caller);
+  const std::lock_guard lock(state_->mutex);
+  --state_->invoking;
+  state_->changed.notify_all();
+  return {caller.completion(), caller.body()};
+}
+
+Result<Done> Emulator::accept(std::string_view function, std::string event) {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->stopping) return fail(Code::kUnavailable, "accept an event: the emulator stops");
+  AcceptedEvent accepted;
+  accepted.function = function;
+  accepted.request_id = state_->ids->request_id();
+  accepted.trace_id = state_->ids->trace_id(state_->clock.wall_now());
+  accepted.event = std::move(event);
+  return state_->queue->accept(std::move(accepted));
+}
+
 void Emulator::stop() {
   if (!state_->fleet) return;
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+  }
   state_->queue->stop_taking();
   state_->fleet->shut_down();
+  {
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [&] { return state_->invoking == 0; });
+  }
   state_->server->stop(kStopGrace);
   state_->front.reset();
   state_->gateway.reset();

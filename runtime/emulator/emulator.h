@@ -14,11 +14,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/result.h"
 #include "base/state_files.h"
+#include "runtime/emulator/fleet.h"
 #include "runtime/emulator/instance.h"
 #include "runtime/emulator/ledger.h"
 #include "runtime/emulator/options.h"
@@ -50,6 +52,16 @@ class Emulator {
   std::size_t instance_count() const;
   const Ledger& ledger() const;
   Fleet& fleet();  // until stop()
+
+  // Invokes a function as an event source does: waits for its end, or has it accepted
+  // asynchronously. Precondition of both: there is such a function.
+  struct Outcome {
+    Completion completion;
+    std::string body;
+  };
+  Outcome invoke(std::string_view function, std::string event);
+  // Errors: those of AsyncQueue::accept.
+  Result<Done> accept(std::string_view function, std::string event);
 
   // Refuses what comes, fails what is under way, ends every instance, and returns when all are
   // gone. Idempotent.

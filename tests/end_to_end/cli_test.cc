@@ -61,7 +61,7 @@ TEST(CommandLine, HelpIsOnStdoutAndNamesEveryCommand) {
   const Finished help = run_thaw({"--help"});
   EXPECT_EQ(help.code, 0);
   for (const char* command : {"freeze", "inspect", "run", "tokenize", "score", "emulate",
-                              "simulate", "bench", "doctor"}) {
+                              "simulate", "events", "bench", "doctor"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
   }
   EXPECT_EQ(run_thaw({"--version"}).out.rfind("thaw ", 0), 0u);
