@@ -187,17 +187,16 @@ std::string shown(std::chrono::nanoseconds time) {
 }
 
 void print_table(const std::vector<Row>& rows, std::FILE* out) {
-  Table table({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
-  table.add({"", "served", "cold", "refused", "p50", "p95", "p99", "cold p50", "first token p50",
-             "idle GB-s", "a million", "a month"});
+  Table table({1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  table.add({"", "served", "cold", "refused", "p50", "p95", "p99", "first token", "idle GB-s",
+             "a million", "a month"});
   for (const Row& row : rows) {
     const simulate::Outcome& seen = row.outcome;
-    table.add({row.setup.name, cat(seen.served), cat(seen.cold), cat(seen.refused),
-               shown(seen.latency.at(0.5)), shown(seen.latency.at(0.95)),
-               shown(seen.latency.at(0.99)), shown(seen.cold_latency.at(0.5)),
-               shown(seen.first_token.at(0.5)), decimal(seen.idle_gb_seconds, 0),
-               cost::Money::dollars(simulate::dollars_per_million(row)).text(),
-               row.month.total.text()});
+    table.add(
+        {row.setup.name, cat(seen.served), cat(seen.cold), cat(seen.refused),
+         shown(seen.latency.at(0.5)), shown(seen.latency.at(0.95)), shown(seen.latency.at(0.99)),
+         shown(seen.first_token.at(0.5)), decimal(seen.idle_gb_seconds, 0),
+         cost::Money::dollars(simulate::dollars_per_million(row)).text(), row.month.total.text()});
   }
   table.print(out);
   for (const Row& row : rows) {
