@@ -23,7 +23,9 @@ template <std::size_t kBytes>
 
 }  // namespace
 
-void secure_wipe(std::span<std::byte> bytes) { explicit_bzero(bytes.data(), bytes.size()); }
+void secure_wipe(std::span<std::byte> bytes) {
+  if (!bytes.empty()) explicit_bzero(bytes.data(), bytes.size());
+}
 
 [[gnu::noinline]] void wipe_stack() {
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
