@@ -138,12 +138,16 @@ std::uint64_t cost_of(const LiveEvent& live) { return live.event->event.size() +
 
 Result<EventLog::Opened> EventLog::open(const std::string& directory, Files& files,
                                         StateFiles& state_files) {
-  THAW_TRY_DO(state_files.make_directory(directory));
+  if (const auto made = state_files.make_directory(directory); !made) {
+    return fail(made.error().code, cat("open the queue of events: ", made.error().message,
+                                       "; name another directory with --state"));
+  }
   auto lock = state_files.lock(directory + "/lock");
   if (!lock && lock.error().code == Code::kUnavailable) {
     return fail(Code::kUnavailable,
                 cat("open the queue of events '", directory,
-                    "': another emulator uses it; give each its own with --state"));
+                    "': another emulator uses it; end that one, or give this one another --port or "
+                    "--state"));
   }
   if (!lock) return lock.error();
   Opened opened;

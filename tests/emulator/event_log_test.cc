@@ -103,6 +103,15 @@ TEST_F(EventLogTest, IsForOneProcessAtATime) {
   const auto second = open();
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Code::kUnavailable);
+  EXPECT_NE(second.error().message.find("--state"), std::string::npos);
+}
+
+TEST_F(EventLogTest, SaysWhatToDoWhereItsDirectoryCannotBe) {
+  std::ofstream(directory_ + "/file") << "x";
+  const auto opened =
+      EventLog::open(directory_ + "/file/below", system_files(), system_state_files());
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message.find("--state"), std::string::npos);
 }
 
 TEST_F(EventLogTest, DropsWhatIsCutShortAtEveryLength) {
