@@ -47,9 +47,13 @@ function(thaw_runnable variable target)
   if(CMAKE_CROSSCOMPILING_EMULATOR)
     list(JOIN CMAKE_CROSSCOMPILING_EMULATOR " " emulator)
     set(runnable ${PROJECT_BINARY_DIR}/runnable/${target})
-    file(GENERATE OUTPUT ${runnable}
-      CONTENT "#!/bin/sh\nexec ${emulator} '$<TARGET_FILE:${target}>' \"$@\"\n"
-      FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE)
+    get_property(written GLOBAL PROPERTY thaw_runnable_${target})
+    if(NOT written)  # a file may be generated once, and several tests may start a program
+      set_property(GLOBAL PROPERTY thaw_runnable_${target} ON)
+      file(GENERATE OUTPUT ${runnable}
+        CONTENT "#!/bin/sh\nexec ${emulator} '$<TARGET_FILE:${target}>' \"$@\"\n"
+        FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE)
+    endif()
   endif()
   set(${variable} ${runnable} PARENT_SCOPE)
 endfunction()
