@@ -112,7 +112,8 @@ class Fleet final : private warmpool::Host {
 
   struct Driven {
     Completion completion;
-    bool fit = true;  // the instance, for another
+    bool fit = true;    // the instance, for another
+    bool idle = false;  // and it waits for it already
   };
 
   Fleet(const Options& options, Clock& clock, LogSink log, Ledger& ledger);

@@ -13,7 +13,8 @@ namespace {
 using namespace std::chrono_literals;
 
 // How long a caller waits at most for the runtime to ask for its next event before it hears the end
-// of its answer, so that a caller who calls again at once finds the instance free.
+// of its answer, so that a caller who calls again at once finds the instance free, and what the
+// runtime still has to say stands before END.
 constexpr auto kReturnWait = 250ms;
 // How long an invocation that ran out of time keeps its place in an instance that goes on.
 constexpr auto kOverdueMax = 24h;
@@ -51,13 +52,12 @@ void Fleet::invoke(std::string_view name, const std::shared_ptr<Invocation>& inv
   const Driven driven = drive(function, granted.lease, invocation, caller, record);
   ledger_.add(record);
   const auto good = options_.always_cold ? warmpool::Use::kBroken : warmpool::Use::kReusable;
-  const std::string& id = invocation->request_id;
-  if (driven.fit && instance.wait_idle(id, std::min(deadline, clock_.now() + kReturnWait))) {
+  if (driven.idle) {
     release(granted.lease, good);
     return caller.finish(driven.completion);
   }
   caller.finish(driven.completion);
-  const bool fit = driven.fit && instance.wait_idle(id, deadline);
+  const bool fit = driven.fit && instance.wait_idle(invocation->request_id, deadline);
   release(granted.lease, fit ? good : warmpool::Use::kBroken);
 }
 
@@ -152,6 +152,10 @@ Fleet::Driven Fleet::drive(const FunctionOptions& function, const warmpool::Leas
                                "Runtime exited with error: signal: killed");
   }
   report.duration = (in_time ? answer.ended_at().value_or(clock_.now()) : clock_.now()) - begun;
+  report.latency = std::min(report.latency, report.duration);  // who waits wakes up a little later
+  const bool waits = driven.fit && in_time;
+  driven.idle = waits && instance.wait_idle(invocation->request_id,
+                                            std::min(deadline, clock_.now() + kReturnWait));
   report.produced_bytes = passage.bytes();
   report.peak_bytes = instance.peak_bytes();
   if (failure) {

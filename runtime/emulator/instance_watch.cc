@@ -21,8 +21,9 @@ constexpr auto kFlushMax = 300ms;        // for telemetry that is still to be se
 constexpr auto kInitErrorGrace = 500ms;  // from /init/error to the exit that should follow
 constexpr auto kWatchSlice = 100ms;      // how late a limit is noticed at most
 constexpr auto kMemorySlice = 25ms;      // the same of the memory limit
-constexpr auto kGroupSlice = 500ms;  // the same where it is a child of the runtime that takes it
-constexpr auto kBlindSlice = 10ms;   // where the kernel has no pidfd
+constexpr auto kGroupSlice = 500ms;    // the same where it is a child of the runtime that takes it
+constexpr auto kPausedSlice = 1000ms;  // between looks at what is stopped
+constexpr auto kBlindSlice = 10ms;     // where the kernel has no pidfd
 
 InstanceEnd end_of(const Exit& exit) {
   const bool silent = exit.signal == 0 && exit.code == 0;
@@ -199,7 +200,7 @@ void Instance::wait(const Attempt& attempt) {
       blind = blind || child.process->ended() < 0;
     }
   }
-  auto slice = blind ? kBlindSlice : kWatchSlice;
+  auto slice = blind ? kBlindSlice : paused_ ? kPausedSlice : kWatchSlice;
   if (options_.memory_bytes_max > 0 && !paused_) slice = std::min(slice, kMemorySlice);
   const auto now = SteadyClock::now();
   for (const auto& when : {attempt.kill_at, attempt.runtime_kill_at}) {
