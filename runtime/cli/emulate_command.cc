@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <utility>
@@ -88,7 +89,11 @@ Result<Done> emulate(const EmulateArguments& arguments, const Context& context) 
     std::fprintf(context.err, "%s\n", note.c_str());
   }
   if (!once) {
-    return run_session(std::move(options), sources, {arguments.plain, arguments.json}, context);
+    // The live view reads keys, which are a queue's lines where that is stdin.
+    const bool typed = std::any_of(sources.queues.begin(), sources.queues.end(),
+                                   [](const auto& queue) { return queue.path == "-"; });
+    return run_session(std::move(options), sources, {arguments.plain || typed, arguments.json},
+                       context);
   }
   const std::string state = options.state_directory;
   const Result<Done> done = run_once(std::move(options), arguments.event, context);

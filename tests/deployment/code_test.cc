@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 void put(std::string& to, std::uint64_t value, int bytes) {
-  for (int i = 0; i < bytes; ++i) to += static_cast<char>(value >> (8 * i));
+  for (int i = 0; i < bytes; ++i) to += static_cast<char>(i < 8 ? value >> (8 * i) : 0);
 }
 
 // A zip of one stored (method 0) or otherwise packed member, as the format's description has it.
