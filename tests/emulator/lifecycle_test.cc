@@ -1,5 +1,6 @@
 // What happens to instances between, before and after invocations, as Lambda does it.
 #include <signal.h>
+#include <unistd.h>
 
 #include <regex>
 #include <set>
@@ -71,7 +72,7 @@ TEST_F(LifecycleTest, StopsAFrozenInstance) {
 }
 
 TEST_F(LifecycleTest, StartsOnceMoreInTheInvocationsTimeWhereAStartFailed) {
-  const std::string marker = testing::TempDir() + "thaw_marker";
+  const std::string marker = testing::TempDir() + "thaw_marker_" + std::to_string(::getpid());
   std::remove(marker.c_str());
   function.environment = {"FAKE_INIT=second time", "FAKE_MARKER=" + marker};
   start();
