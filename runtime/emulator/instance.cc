@@ -207,13 +207,19 @@ std::optional<InstanceEnd> Instance::live(InitPhase phase, std::chrono::millisec
   attempt.end = start_processes(attempt);
   if (attempt.end) attempt.kill_at = started_;
   watch(attempt);
+  const bool too_slow = init_ == Init::kGivenUp;
+  // From here on nobody becomes ready any more; who just did has told so first.
+  if (Init starting = Init::kStarting;
+      !init_.compare_exchange_strong(starting, Init::kGivenUp) && starting == Init::kReady) {
+    told_ready_.wait(false);
+  }
   // The runtime's own end, or that of extensions before there was one, has been told; this is for
   // what was given to an instance that never had a runtime.
   const InstanceEnd end = attempt.end.value_or(
       InstanceEnd{"Runtime.ExitError", "Runtime exited without providing a reason", ""});
   api_->end([&](std::string_view id) { return end.failure(id); });
   if (const auto said = api_->init_failure()) return InstanceEnd{said->type, "", said->document};
-  if (init_ == Init::kGivenUp) return std::nullopt;
+  if (too_slow) return std::nullopt;
   return end;
 }
 
@@ -269,6 +275,8 @@ void Instance::check_ready(InitPhase phase) {
            : init_report(options_.init_type, phase, now - started_, ""));
   telemetry_->close();
   events_.ready();
+  told_ready_ = true;
+  told_ready_.notify_all();
 }
 
 void Instance::read_output(Child& child) {

@@ -163,6 +163,7 @@ class Instance final : public warmpool::Instance {
   const LogSink log_;
   int wake_ = -1;  // an eventfd
   std::atomic<Init> init_{Init::kStarting};
+  std::atomic<bool> told_ready_{false};  // events_.ready() has returned
   std::atomic<bool> stop_{false}, kill_{false}, runtime_ready_{false}, parked_{false};
   std::atomic<bool> paused_{false}, held_{false}, busy_{false}, out_of_memory_{false};
   std::atomic<std::uint64_t> peak_bytes_{0};

@@ -58,6 +58,14 @@ TEST_F(BadBootstrapTest, IsNoProgramAtAll) {
   EXPECT_THAT(document.value("errorMessage", ""), HasSubstr("must be an executable program"));
 }
 
+TEST_F(BadBootstrapTest, IsGoneInTheMomentItBecomesReady) {
+  function.environment = {"FAKE_INIT=ask and go"};
+  start();
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_EQ(failure(invoke("{}"))["errorType"], "Runtime.ExitError") << i;
+  }
+}
+
 TEST_F(BadBootstrapTest, IsDifferentEachTimeAndThePoolGoesOn) {
   function.timeout = 300ms;
   start();

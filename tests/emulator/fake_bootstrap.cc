@@ -261,6 +261,18 @@ void register_nothing() {
   }).detach();
 }
 
+// Asks for its first event, and is gone some moments later: sooner or later than it is heard.
+int ask_and_go() {
+  std::thread([] {
+    auto client = http::Client::create(variable("AWS_LAMBDA_RUNTIME_API"));
+    http::Call next;
+    next.target = "/2018-06-01/runtime/invocation/next";
+    (void)(*client)->request(next);
+  }).detach();
+  ::usleep(static_cast<useconds_t>(200 + ::getpid() % 16 * 100));
+  ::_exit(3);
+}
+
 int restore(const Connect& connect) {
   const auto restored = wait_for_restore(connect, []() -> Result<Done> {
     const std::string how = variable("FAKE_RESTORE");
@@ -280,6 +292,7 @@ int run() {
   }
   if (start == "exit") return 3;
   if (start == "quiet") return 0;
+  if (start == "ask and go") return ask_and_go();
   if (start == "hang") pause_for(60'000);
   if (start == "slow") pause_for(600);
   if (start == "second time") {
