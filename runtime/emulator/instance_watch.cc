@@ -164,8 +164,12 @@ void Instance::reap(Attempt& attempt, Time now) {
         peak_bytes_ = std::max(peak_bytes_.load(), child->process->peak_bytes());
         runtime_exit = *exit;
       } else if (!attempt.stopping && !attempt.end) {
-        attempt.end = InstanceEnd{"Extension.Crash",
-                                  cat("extension '", child->name, "' ended: ", exit->text()), ""};
+        // What it said before it ended may have come since act() looked.
+        const auto said = extensions_->failure();
+        attempt.end =
+            said ? InstanceEnd{said->type, "", said->document}
+                 : InstanceEnd{"Extension.Crash",
+                               cat("extension '", child->name, "' ended: ", exit->text()), ""};
         sooner(attempt.kill_at, now);
       }
       child = children_.erase(child);
