@@ -360,7 +360,10 @@ TEST_F(Shared, HoldsUnderCallersWhoComeAndGo) {
           ++refused;
         } else if (result->finish_reason == FinishReason::kCancelled ||
                    result->finish_reason == FinishReason::kDeadline) {
-          EXPECT_TRUE(alone[which].text.starts_with(text)) << which;
+          // Half a character at the cut is told as U+FFFD, where the whole answer goes on.
+          std::string_view sure = text;
+          if (sure.ends_with("\xEF\xBF\xBD")) sure.remove_suffix(3);
+          EXPECT_TRUE(alone[which].text.starts_with(sure)) << which;
           ++cut;
         } else {
           EXPECT_EQ(text, alone[which].text) << which;
