@@ -364,6 +364,10 @@ TEST_F(Shared, HoldsUnderCallersWhoComeAndGo) {
           std::string_view sure = text;
           if (sure.ends_with("\xEF\xBF\xBD")) sure.remove_suffix(3);
           EXPECT_TRUE(alone[which].text.starts_with(sure)) << which;
+          ASSERT_LE(result->tokens.size(), alone[which].tokens.size()) << which;
+          EXPECT_TRUE(
+              std::equal(result->tokens.begin(), result->tokens.end(), alone[which].tokens.begin()))
+              << which;
           ++cut;
         } else {
           EXPECT_EQ(text, alone[which].text) << which;

@@ -206,8 +206,11 @@ TEST_P(SupplyFile, BringsInTheFilesBytesFromTheDiskOrThePageCache) {
   }
 }
 
-TEST_P(SupplyFile, ReadsAheadTheWeightsAlsoAfterAHurriedPrefix) {
-  if (GetParam() != Paging::kRead) return;  // in map mode nothing is read that is cached
+// In map mode nothing is read ahead that is in the page cache.
+class SupplyReads : public SupplyFile {};
+INSTANTIATE_TEST_SUITE_P(Ahead, SupplyReads, testing::Values(Paging::kRead));
+
+TEST_P(SupplyReads, TheWeightsAlsoAfterAHurriedPrefix) {
   Random random(22);
   put(write({{SectionType::kWeights, "", random_blob(random, 24 * kMiB)},
              {SectionType::kPrefixKv, "p", random_blob(random, 4 * kMiB)}}));
