@@ -22,7 +22,9 @@ endif()
 # ccache where it is installed: never needed, often quick. One that the caller names is kept.
 find_program(THAW_CCACHE ccache)
 if(THAW_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${THAW_CCACHE})
+  # It takes precompiled headers for changed unless told that their time stamps don't matter.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
+    ${THAW_CCACHE})
 endif()
 find_package(Threads REQUIRED)
 target_link_libraries(thaw_flags INTERFACE Threads::Threads)
