@@ -14,11 +14,14 @@
 //       group for each of kTilePanels panels
 //   multiply_panels<kind, tokens, panels>(where, terms, sums)
 //       the same for panels as they lie, onto sums [panels][tokens][16]; tokens <= kDirect
+//   kInPlaceTokens<kind>           tokens up to which more than kDirect are multiplied block by block
+//                                  with the panel as it lies (0: none; kTilePanels is 1 elsewhere)
 //
 // Few tokens: weights are streamed once and expanded in registers, in several streams side by side,
 // each through panels that lie behind one another: the processor reads ahead in each stream, for as
 // long as it goes on, and memory gives more to several than to one.
-// More: each panel's columns are expanded once, kBlockGroups groups at a time (so that they stay in
+// Some more: a panel at a time, unpacked anew for each block of tokens, while it lies in the cache.
+// Many: each panel's columns are expanded once, kBlockGroups groups at a time (so that they stay in
 // the first-level cache), and reused for all tokens, whose sums wait in a tile.
 
 inline constexpr std::size_t kFloatBlock = 256;  // expanded columns of float kinds: 16 KiB
@@ -65,6 +68,17 @@ void multiply_block(std::size_t tokens, const std::byte* weights, const Terms& t
     multiply_expanded<kKind, kTokens>(weights, terms, sums);
   } else if constexpr (kTokens > 1) {
     multiply_block<kKind, kTokens - 1>(tokens, weights, terms, sums);
+  }
+}
+
+// The same, weights unpacked anew for each block of tokens. One panel.
+template <Kind kKind, int kTokens>
+void multiply_in_place(std::size_t tokens, const std::byte* panel, const Terms& terms,
+                       float* sums) {
+  if (tokens == kTokens) {
+    multiply_panels<kKind, kTokens, 1>(&panel, terms, sums);
+  } else if constexpr (kTokens > 1) {
+    multiply_in_place<kKind, kTokens - 1>(tokens, panel, terms, sums);
   }
 }
 
@@ -124,6 +138,8 @@ void multiply_tile(const Tile& tile) {
   constexpr std::size_t kSums = kTilePanels * kPanelRows;  // of one token
   const std::size_t blocks = (tile.tokens + kTokenBlock - 1) / kTokenBlock;
   const std::size_t lines = (Prefetcher<kKind>::kLines * kTilePanels + blocks - 1) / blocks;
+  static_assert(kInPlaceTokens<kKind> == 0 || (kTilePanels == 1 && kTokenBlock <= kDirect));
+  const bool in_place = tile.in.tokens <= kInPlaceTokens<kKind>;
   for (std::size_t run = 0; run < shape.runs(); ++run) {
     const std::size_t g = run * kBlockGroups;
     const std::size_t count = shape.groups - g < kBlockGroups ? shape.groups - g : kBlockGroups;
@@ -133,19 +149,26 @@ void multiply_tile(const Tile& tile) {
       ahead.from[p] = reinterpret_cast<const char*>(last ? panels[p] + kTilePanels * panel_bytes
                                                          : codes_of<kKind>(panels[p], g + count));
     }
-    expand_run<kKind>(panels, g, count, tile.expanded);
+    if (!in_place) expand_run<kKind>(panels, g, count, tile.expanded);
     for (std::size_t t = 0; t < tile.tokens; t += kTokenBlock) {
       const std::size_t size = tile.tokens - t < kTokenBlock ? tile.tokens - t : kTokenBlock;
       const std::byte* at =
           tile.in.packed + (tile.first + t) / kTokenBlock * shape.block_bytes(kTokenBlock);
       const PackedBlock block = PackedBlock::at(at, shape, size);
       const std::size_t begin = block.first[run], end = block.first[run + 1];
-      const Terms terms = {block.group + begin, end - begin, g,
+      const Terms terms = {block.group + begin, end - begin, in_place ? 0 : g,
                            block.terms + begin * packed_group_bytes(size)};
       float* sums = tile.sums + t * kSums;
       if (run == 0) std::memset(sums, 0, size * kSums * sizeof(float));
-      multiply_block<kKind, static_cast<int>(kTokenBlock)>(size, tile.expanded, terms, sums);
-      ahead.ask(lines);
+      if constexpr (kInPlaceTokens<kKind> > 0) {
+        if (in_place) {
+          multiply_in_place<kKind, static_cast<int>(kTokenBlock)>(size, panels[0], terms, sums);
+        }
+      }
+      if (!in_place) {
+        multiply_block<kKind, static_cast<int>(kTokenBlock)>(size, tile.expanded, terms, sums);
+        ahead.ask(lines);
+      }
       for (std::size_t p = 0; last && p < tile.panels; ++p) {
         write_rows(tile.w, tile.panel + p, sums + p * kPanelRows, kSums, size,
                    tile.y + t * tile.y_stride, tile.y_stride);

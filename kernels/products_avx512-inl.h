@@ -15,6 +15,8 @@ inline constexpr std::size_t kDirect = 8;  // tokens up to which weights expand 
 constexpr std::size_t direct_panels(std::size_t tokens) {
   return tokens <= 2 ? 8 : tokens <= 4 ? 4 : 2;
 }
+template <Kind kKind>
+inline constexpr std::size_t kInPlaceTokens = 0;  // several panels share activations instead
 inline constexpr std::size_t kDirectFloat = 4;
 
 inline constexpr float kMagic = 0x1.8p23f;
