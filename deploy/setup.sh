@@ -51,7 +51,7 @@ is_installed() {
 wanted=()
 for set_name in "$@"; do
   listed=$(packages_of "$set_name")
-  read -r -a names <<<"$listed"
+  mapfile -t names < <(tr -s ' ' '\n' <<<"$listed")
   wanted+=("${names[@]}")
 done
 
