@@ -49,6 +49,8 @@ TEST(Crc32c, InstructionAndTableAgreeForEveryLengthAndAlignment) {
       ASSERT_EQ(internal::crc32c_by_table(piece, before), wanted) << offset << " " << length;
       ASSERT_EQ(crc32c(piece, before), wanted) << offset << " " << length;
       ASSERT_EQ(internal::crc32c_without_wide(piece, before), wanted) << offset << " " << length;
+      ASSERT_EQ(internal::crc32c_without_multiplying(piece, before), wanted)
+          << offset << " " << length;
     }
   }
 }
@@ -60,9 +62,11 @@ TEST(Crc32c, LongInputsAgreeAroundTheBordersOfTheStreams) {
        {3 * 256, 2 * 3 * 256, 3 * 8192, 3 * 8192 + 3 * 256, 3 * 3 * 8192}) {
     for (std::size_t length = around - 9; length <= around + 9; ++length) {
       const Bytes piece = Bytes(bytes).first(length);
-      EXPECT_EQ(crc32c(piece), internal::crc32c_by_table(piece, 0)) << length;
-      EXPECT_EQ(internal::crc32c_without_wide(piece, 0), internal::crc32c_by_table(piece, 0))
-          << length;
+      const auto before = static_cast<std::uint32_t>(random.next());
+      const std::uint32_t wanted = internal::crc32c_by_table(piece, before);
+      EXPECT_EQ(crc32c(piece, before), wanted) << length;
+      EXPECT_EQ(internal::crc32c_without_wide(piece, before), wanted) << length;
+      EXPECT_EQ(internal::crc32c_without_multiplying(piece, before), wanted) << length;
     }
   }
 }
