@@ -19,6 +19,7 @@ THAW_TARGET_BEGIN("avx2,fma,f16c")
 // Each uses what stands before it.
 // clang-format off
 #include "kernels/lanes_avx2.h"
+#include "kernels/groups_avx2-inl.h"
 #include "kernels/products_avx2-inl.h"
 #include "kernels/generic-inl.h"
 // clang-format on
