@@ -15,7 +15,7 @@
 namespace thaw::kernels {
 namespace {
 
-constexpr std::size_t kSetCountMax = 3;
+constexpr std::size_t kSetCountMax = 4;
 
 struct Available {
   std::array<const KernelSet*, kSetCountMax> sets{};
@@ -39,6 +39,14 @@ bool has_avx2() {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
+// No builtin of clang 14's either. CPUID leaf 7, subleaf 1, EAX bit 4 (Intel SDM volume 2A);
+// subleaf 0 has the number of the last one in EAX. It lives in AVX2's registers.
+bool has_avx_vnni() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || eax < 1) return false;
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
+}
+
 bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
@@ -47,6 +55,7 @@ bool has_avx512() {
 
 void add_vector_sets(Available& found) {
   if (has_avx512()) found.add(avx512_set());
+  if (has_avx2() && has_avx_vnni()) found.add(avx2_vnni_set());
   if (has_avx2()) found.add(avx2_set());
 }
 

@@ -1,6 +1,6 @@
-// What the sets on AVX2's registers share, with VNNI and without: how a group is quantised, unpacked
-// and found, and the walk over groups. Included inside a set's target region, after its lanes and
-// before its products, which provide what is declared here as the set's own.
+// What the sets on AVX2's registers share, with VNNI and without: how a group is quantised,
+// unpacked and found, and the walk over groups. Included inside a set's target region, after its
+// lanes and before its products, which provide what is declared here as the set's own.
 //
 // A packed group of C tokens begins with s8 [8 steps][C][4], then per token the scale s, then g (s
 // times the sum of q); what follows is the set's.

@@ -74,7 +74,8 @@ struct Queries {
 constexpr std::size_t partial_floats(const KvShape& shape) { return 16 + shape.value_stride(); }
 
 struct KernelSet {
-  std::string_view name;  // "scalar", "avx2", "avx512", "neon", "neon-i8mm": as THAW_KERNELS has it
+  // "scalar", "avx2", "avx2-vnni", "avx512", "neon", "neon-i8mm": as THAW_KERNELS has it
+  std::string_view name;
 
   // --- matrix products ---
   // Quantises activations to s8 in groups of 32 (ARITHMETIC.md, "activations") in the set's own

@@ -74,6 +74,22 @@ __attribute__((target("avx2"))) double integer_avx2(int rounds) {
   return 64.0 * kAccumulators * rounds;
 }
 
+__attribute__((target("avx2,avxvnni"))) double integer_avx2_vnni(int rounds) {
+  __m256i sum[kAccumulators] = {};
+  const __m256i u = _mm256_set1_epi8(3);
+  const __m256i s = _mm256_set1_epi8(-2);
+  for (int round = 0; round < rounds; ++round) {
+    THAW_UNROLL
+    for (__m256i& part : sum) {
+      part = _mm256_dpbusd_avx_epi32(part, u, s);
+      asm volatile("" : "+x"(part));
+    }
+  }
+  THAW_UNROLL
+  for (__m256i& part : sum) asm volatile("" : "+x"(part));
+  return 64.0 * kAccumulators * rounds;
+}
+
 __attribute__((target("avx512f,avx512vnni"))) double integer_avx512(int rounds) {
   __m512i sum[kAccumulators] = {};
   __m512i u = _mm512_set1_epi8(3);
@@ -92,6 +108,7 @@ __attribute__((target("avx512f,avx512vnni"))) double integer_avx512(int rounds) 
 
 double integer_operations(std::string_view set, int rounds) {
   if (set == "avx512") return integer_avx512(rounds);
+  if (set == "avx2-vnni") return integer_avx2_vnni(rounds);
   if (set == "avx2") return integer_avx2(rounds);
   return 0;
 }

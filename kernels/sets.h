@@ -7,8 +7,9 @@
 namespace thaw::kernels {
 
 #if defined(__x86_64__)
-const KernelSet& avx2_set();    // AVX2, FMA, F16C
-const KernelSet& avx512_set();  // AVX-512 F, BW, DQ, VL and VNNI
+const KernelSet& avx2_set();       // AVX2, FMA, F16C
+const KernelSet& avx2_vnni_set();  // and AVX-VNNI
+const KernelSet& avx512_set();     // AVX-512 F, BW, DQ, VL and VNNI
 #elif defined(__aarch64__)
 const KernelSet& neon_set();       // dot products (sdot)
 const KernelSet& neon_i8mm_set();  // and 8-bit matrix products (smmla)

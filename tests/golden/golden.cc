@@ -9,8 +9,8 @@
 
 #include "base/str.h"
 #include "handler/freeze/freeze.h"
-#ifdef THAW_SIMDE
-#include "kernels/simde_avx512.h"
+#ifdef THAW_EMULATED
+#include "kernels/emulated.h"
 #endif
 
 namespace thaw::golden {
@@ -52,8 +52,8 @@ Frozen::~Frozen() {
 std::vector<const kernels::KernelSet*> all_sets() {
   const auto machine = kernels::available();
   std::vector<const kernels::KernelSet*> all(machine.begin(), machine.end());
-#ifdef THAW_SIMDE
-  all.push_back(&kernels::simde_avx512_set());
+#ifdef THAW_EMULATED
+  for (const kernels::KernelSet* set : kernels::emulated_sets()) all.push_back(set);
 #endif
   return all;
 }

@@ -32,7 +32,7 @@ struct Frozen {
 std::unique_ptr<Frozen> freeze_golden(const std::string& name,
                                       const freeze::FreezeOptions& options = {});
 
-// The sets this machine has, and AVX-512's through SIMDe where that is built.
+// The sets this machine has, and the emulated ones where they are built.
 std::vector<const kernels::KernelSet*> all_sets();
 
 bool same_bits(std::span<const float> a, std::span<const float> b);

@@ -96,6 +96,26 @@ TEST(Mutation, ASaturatingDotProductIsCaught) {
   EXPECT_NE(check_matmul_patterns(set, Kind::kQ8), "");
 }
 
+// What vpdpbusd asks for, an offset of 128 and its products taken back, done in too few bits.
+TEST(Mutation, AnOffsetTakenBackIn16BitsIsCaught) {
+  KernelSet set = wrong();
+  set.matmul = [](const Matrix& w, std::size_t begin, std::size_t end, const Activations& in,
+                  float* y, std::size_t stride, std::byte* scratch) {
+    right().matmul(w, begin, end, in, y, stride, scratch);
+    for (std::size_t t = 0; t < in.tokens; ++t) {
+      const auto term = load<ScalarTerm>(in.packed + 2 * t * (in.cols / 32) * sizeof(ScalarTerm));
+      int sum = 0;
+      for (const std::int8_t q : term.q) sum += q;
+      const int lost = 128 * sum - static_cast<std::int16_t>(128 * sum);
+      for (std::size_t row = begin * 16; row < std::min<std::size_t>(end * 16, w.rows); ++row) {
+        y[t * stride + row] += static_cast<float>(lost) * term.s;
+      }
+    }
+  };
+  EXPECT_NE(check_matmul_patterns(set, Kind::kQ8), "");
+  EXPECT_NE(check_matmul_shapes(set, Kind::kQ8), "");
+}
+
 TEST(Mutation, RoundingHalfAwayIsCaught) {
   KernelSet set = wrong();
   set.pack = [](const Activations& in, std::size_t begin, std::size_t end, std::byte* packed) {

@@ -1,22 +1,23 @@
 // Every set equals the scalar set to the bit: the sets that this machine can run, or (compiled with
-// THAW_TEST_SIMDE_AVX512) the AVX-512 set by way of an emulation of its instructions.
+// THAW_TEST_EMULATED) the AVX-512 and AVX2-VNNI sets by way of an emulation of their instructions.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "checks.h"
 #include "kernels/scalar.h"
-#ifdef THAW_TEST_SIMDE_AVX512
-#include "kernels/simde_avx512.h"
+#ifdef THAW_TEST_EMULATED
+#include "kernels/emulated.h"
 #endif
 
 namespace thaw::kernels::test {
 namespace {
 
 std::vector<const KernelSet*> sets() {
-#ifdef THAW_TEST_SIMDE_AVX512
+#ifdef THAW_TEST_EMULATED
   if (!select("avx2").has_value()) return {};  // the emulation is made of AVX2
-  return {&simde_avx512_set()};
+  const auto emulated = emulated_sets();
+  return {emulated.begin(), emulated.end()};
 #else
   return {available().begin(), available().end()};
 #endif
