@@ -5,6 +5,7 @@
 #include "handler/freeze/freeze.h"
 #include "handler/manifest.h"
 #include "runtime/cli/commands.h"
+#include "runtime/cli/progress.h"
 #include "runtime/cli/table.h"
 
 namespace thaw::cli {
@@ -21,32 +22,15 @@ thaw::freeze::Weights weights_named(const std::string& name) {
   return Weights::kKeep;
 }
 
-// A bar on a terminal, nothing elsewhere.
-class Progress {
- public:
-  explicit Progress(const Context& context) : context_(context) {}
-  ~Progress() {
-    if (shown_) std::fputs("\r\033[K", context_.err);
+void show(const thaw::freeze::FreezeStep& step, Progress& progress) {
+  if (step.prefix.empty()) {
+    progress.show("freezing", step.done, step.total,
+                  cat(megabytes(step.done), " of ", megabytes(step.total)));
+  } else {
+    progress.show(cat("prefix ", step.prefix), step.done, step.total,
+                  cat(step.done, " of ", step.total, " tokens"));
   }
-  void show(const thaw::freeze::FreezeStep& step) {
-    if (!context_.shows_progress || step.total == 0) return;
-    constexpr std::uint64_t kWidth = 40;
-    const auto filled = static_cast<std::size_t>(step.done * kWidth / step.total);
-    const bool is_weights = step.prefix.empty();
-    const std::string what = is_weights ? "freezing" : cat("prefix ", step.prefix);
-    const std::string much = is_weights ? cat(megabytes(step.done), " of ", megabytes(step.total))
-                                        : cat(step.done, " of ", step.total, " tokens");
-    std::fprintf(context_.err, "\r\033[K%s [%s%s] %s", what.c_str(),
-                 std::string(filled, '#').c_str(), std::string(kWidth - filled, '.').c_str(),
-                 much.c_str());
-    std::fflush(context_.err);
-    shown_ = true;
-  }
-
- private:
-  const Context& context_;
-  bool shown_ = false;
-};
+}
 
 void print(const thaw::freeze::FreezeReport& report, const FreezeArguments& arguments,
            double seconds, const Context& context) {
@@ -152,8 +136,9 @@ Result<Done> freeze(const FreezeArguments& arguments, const Context& context) {
   const auto begin = context.clock.now();
   auto report = [&] {
     Progress progress(context);
-    return thaw::freeze::freeze(context.files, arguments.source, arguments.output, options, pool,
-                                [&](const thaw::freeze::FreezeStep& step) { progress.show(step); });
+    return thaw::freeze::freeze(
+        context.files, arguments.source, arguments.output, options, pool,
+        [&](const thaw::freeze::FreezeStep& step) { show(step, progress); });
   }();
   if (!report) return std::move(report).error();
   const double seconds = std::chrono::duration<double>(context.clock.now() - begin).count();
