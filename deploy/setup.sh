@@ -12,7 +12,7 @@ packages_of() {
   case "$1" in
     build)
       echo cmake ninja-build g++ libboost1.81-dev libspdlog-dev libfmt-dev nlohmann-json3-dev \
-        libcli11-dev libutf8proc-dev libxxhash-dev libyaml-cpp-dev
+        libcli11-dev libutf8proc-dev libxxhash-dev libyaml-cpp-dev libopenblas-serial-dev
       ;;
     model) echo python3-pip ca-certificates ;;
     test)

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include "base/str.h"
 #include "handler/freeze/freeze.h"
@@ -28,6 +29,15 @@ std::vector<double> log_softmax(std::span<const float> row) {
 }
 
 }  // namespace
+
+std::vector<std::string> names() {
+  std::vector<std::string> all;
+  for (const auto& entry : std::filesystem::directory_iterator(directory())) {
+    if (entry.path().extension() == ".expected") all.push_back(entry.path().stem().string());
+  }
+  std::sort(all.begin(), all.end());
+  return all;
+}
 
 Expected read_expected(const std::string& name) {
   const auto text = read_text(system_files(), directory() + name + ".expected", 64 << 20);

@@ -13,6 +13,9 @@
 
 namespace thaw::golden {
 
+// Every golden model there is, sorted.
+std::vector<std::string> names();
+
 // What a NAME.expected file holds.
 struct Expected {
   std::vector<model::Token> tokens;

@@ -44,8 +44,8 @@ bool may_use(const Room& room, std::string_view other) {
 // The two mains sit in one folder and are linked of different rooms.
 constexpr std::string_view kBootstrapMain = "runtime/bootstrap_main.cc";
 constexpr std::string_view kNotInBootstrap[] = {
-    "handler/freeze",   "snapshot/gguf", "snapshot/safetensors", "warmpool",
-    "runtime/emulator", "runtime/cli",   "runtime/cost",         "runtime/simulate"};
+    "handler/freeze", "handler/reference", "snapshot/gguf", "snapshot/safetensors", "warmpool",
+    "runtime/emulator", "runtime/cli", "runtime/cost", "runtime/simulate"};
 
 bool is_kept_out_of_bootstrap(std::string_view room) {
   return std::find(std::begin(kNotInBootstrap), std::end(kNotInBootstrap), room) !=
@@ -75,7 +75,7 @@ const std::vector<Library>& libraries() {
       {"benchmark/", {}},
       {"curl/", {}},
       {"lz4", {}},
-      {"cblas", {}},
+      {"cblas", {"handler/reference/openblas.cc"}},
       {"lapacke", {}},
       {"openssl/", {}},
   };
@@ -226,6 +226,7 @@ const std::vector<Room>& rooms() {
       {"handler/event", {"base"}},
       {"handler/text", {"base", "snapshot"}},
       {"handler/model", {"base", "kernels", "snapshot"}},
+      {"handler/reference", {"base", "kernels", "snapshot", "handler/model"}},
       {"handler",
        {"base", "kernels", "snapshot", "handler/event", "handler/text", "handler/model"}},
       {"handler/freeze",
@@ -255,6 +256,7 @@ const std::vector<Room>& rooms() {
         "handler/event",
         "handler/text",
         "handler/model",
+        "handler/reference",
         "handler",
         "handler/freeze",
         "runtime/http",

@@ -99,6 +99,8 @@ TEST(Layering, SeesOutsideLibrariesInTheWrongPlace) {
   EXPECT_EQ(findings_of("kernels/a.cc", "nlohmann/json.hpp"), 1u);
   EXPECT_EQ(findings_of("handler/a.cc", "boost/asio.hpp"), 1u);
   EXPECT_EQ(findings_of("runtime/cli/a.cc", "curl/curl.h"), 1u);
+  EXPECT_EQ(findings_of("runtime/cli/a.cc", "cblas.h"), 1u);
+  EXPECT_EQ(findings_of("handler/reference/openblas.cc", "cblas.h"), 0u);
   EXPECT_EQ(findings_of("base/a.cc", "gtest/gtest.h"), 1u);
   EXPECT_EQ(findings_of("base/log.cc", "spdlog/spdlog.h"), 0u);
   EXPECT_EQ(findings_of("handler/event/a.cc", "nlohmann/json.hpp"), 0u);
@@ -126,6 +128,8 @@ TEST(Layering, SeesLinksThatGoBesideOrAbove) {
   EXPECT_EQ(findings_of("thaw_module(kernels SOURCES a.cc DEPS base SYSTEM zlib)"), 0u);
   EXPECT_EQ(findings_of("# thaw_module(attic SOURCES a.cc)"), 0u);
   EXPECT_EQ(findings_of("target_link_libraries(bootstrap PRIVATE thaw_handler_freeze)"), 1u);
+  EXPECT_EQ(findings_of("target_link_libraries(bootstrap PRIVATE thaw_handler_reference)"), 1u);
+  EXPECT_EQ(findings_of("thaw_module(runtime/bootstrap SOURCES a.cc DEPS handler/reference)"), 1u);
   EXPECT_EQ(findings_of("target_link_libraries(bootstrap PRIVATE thaw_handler thaw_flags)"), 0u);
   EXPECT_EQ(findings_of("target_link_libraries(thaw PRIVATE thaw_handler_freeze)"), 0u);
 }
