@@ -143,6 +143,8 @@ class Parser {
     sub->add_option("--from", score_.from, "score only positions from this one on");
     sub->add_flag("--prefix", score_.prefix,
                   "begin with a stored prefix; without --from, score what it leaves");
+    sub->add_flag("--reference", score_.reference,
+                  "also evaluate the weights in float32: what quantised arithmetic costs");
     sub->add_option("--chunk", score_.chunk, "tokens evaluated at once");
     sub->add_option("--threads", score_.threads);
     sub->add_flag("--json", score_.json, "one JSON document on stdout");

@@ -94,6 +94,7 @@ struct ScoreArguments {
   std::uint32_t chunk = 0;
   std::uint32_t from = 0;  // the first position that is scored
   bool prefix = false;     // what comes before it is restored where it is stored
+  bool reference = false;  // a float32 evaluation of the same weights beside ours
   unsigned threads = 0;
   bool json = false;
 };

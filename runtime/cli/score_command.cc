@@ -6,8 +6,11 @@
 
 #include "base/str.h"
 #include "handler/function.h"
+#include "handler/reference/comparison.h"
+#include "handler/reference/reference.h"
 #include "runtime/cli/commands.h"
 #include "runtime/cli/npy.h"
+#include "runtime/cli/progress.h"
 #include "runtime/cli/table.h"
 
 namespace thaw::cli {
@@ -49,6 +52,61 @@ Result<std::vector<text::Token>> tokens_for(const ScoreArguments& arguments,
   }
   return tokens;
 }
+
+// The float32 evaluation beside ours. One that was not asked for does nothing.
+class Beside {
+ public:
+  // Errors: kInvalid: nothing that a next token tells of; those of Reference::evaluate().
+  static Result<Beside> evaluate(const ScoreArguments& arguments, handler::Function& function,
+                                 std::span<const text::Token> tokens, std::size_t from,
+                                 Progress& progress) {
+    Beside beside(tokens, progress);
+    if (!arguments.reference) return beside;
+    if (tokens.size() - from < 2) {
+      return fail(Code::kInvalid, cat("score --reference: ", tokens.size() - from,
+                                      " position to score, wanted at least 2; give a longer text"));
+    }
+    reference::ReferenceOptions options;
+    options.threads = function.pool().threads();
+    options.supply = &function.supply();
+    options.progress = [&](std::size_t done, std::size_t total) {
+      progress.show("reference", done, total, cat(done, " of ", total, " layers"));
+    };
+    THAW_TRY(made, reference::Reference::evaluate(function.engine().plan(), tokens, options));
+    beside.reference_ = std::move(made);
+    return beside;
+  }
+
+  Result<Done> add(std::size_t index, std::span<const float> ours) {
+    if (reference_ == nullptr) return Done{};
+    THAW_TRY(theirs, reference_->logits(index));
+    const std::size_t done = index + 1;
+    const bool is_last = done == tokens_.size();
+    THAW_TRY_DO(
+        comparison_.add(theirs, ours, is_last ? std::nullopt : std::optional(tokens_[done])));
+    if (done % kShownEvery == 0) {
+      progress_.show("comparing", done, tokens_.size(),
+                     cat(done, " of ", tokens_.size(), " tokens"));
+    }
+    return Done{};
+  }
+
+  std::optional<reference::Difference> difference() const {
+    if (reference_ == nullptr) return std::nullopt;
+    return comparison_.difference();
+  }
+
+ private:
+  static constexpr std::size_t kShownEvery = 16;  // tokens
+
+  Beside(std::span<const text::Token> tokens, Progress& progress)
+      : tokens_(tokens), progress_(progress) {}
+
+  std::span<const text::Token> tokens_;
+  Progress& progress_;
+  std::unique_ptr<reference::Reference> reference_;
+  reference::Comparison comparison_;
+};
 
 // Sums what score() prints, position by position, from position `from` on.
 class Scorer {
@@ -105,20 +163,51 @@ struct Scored {
   double mean_nll;
   std::string digest;
   double seconds;
+  std::optional<reference::Difference> difference;
 };
 
-void print(const Scored& scored, const handler::Function& function, bool as_json,
+std::string scientific(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3e", value);
+  return text;
+}
+
+json as_json(const reference::Difference& difference) {
+  const auto& margin = difference.margin_max;
+  return {{"positions", difference.positions},
+          {"mean_nll", difference.mean_nll},
+          {"perplexity", std::exp(difference.mean_nll)},
+          {"mean_kl", difference.mean_kl},
+          {"p99_kl", difference.p99_kl},
+          {"top1_agreement", difference.top1_agreement},
+          {"margin_max", margin ? json(*margin) : json()}};
+}
+
+void print(const reference::Difference& difference, std::FILE* out) {
+  std::fprintf(out, "\nbeside a float32 evaluation of the same weights\n");
+  std::fprintf(out, "perplexity  %s\nmean KL     %s\n99 %% KL     %s\ntop-1       %s\n",
+               decimal(std::exp(difference.mean_nll), 4).c_str(),
+               scientific(difference.mean_kl).c_str(), scientific(difference.p99_kl).c_str(),
+               decimal(difference.top1_agreement, 4).c_str());
+  if (difference.margin_max) {
+    std::fprintf(out, "margin      %s at most, where another token is the likeliest\n",
+                 decimal(*difference.margin_max, 4).c_str());
+  }
+}
+
+void print(const Scored& scored, const handler::Function& function, bool wants_json,
            const Context& context) {
   const std::string kernels(function.kernels().name);
   const double perplexity = std::exp(scored.mean_nll);
-  if (as_json) {
-    const json all = {{"tokens", scored.tokens},
-                      {"from", scored.from},
-                      {"cached_tokens", scored.restored},
-                      {"mean_nll", scored.mean_nll},
-                      {"perplexity", perplexity},
-                      {"digest", scored.digest},
-                      {"kernels", kernels}};
+  if (wants_json) {
+    json all = {{"tokens", scored.tokens},
+                {"from", scored.from},
+                {"cached_tokens", scored.restored},
+                {"mean_nll", scored.mean_nll},
+                {"perplexity", perplexity},
+                {"digest", scored.digest},
+                {"kernels", kernels}};
+    if (scored.difference) all["reference"] = as_json(*scored.difference);
     std::fprintf(context.out, "%s\n", all.dump(2).c_str());
     return;
   }
@@ -128,9 +217,44 @@ void print(const Scored& scored, const handler::Function& function, bool as_json
   std::fprintf(context.out, "mean nll    %s\nperplexity  %s\ndigest      %s\n",
                decimal(scored.mean_nll, 6).c_str(), decimal(perplexity, 4).c_str(),
                scored.digest.c_str());
+  if (scored.difference) {
+    print(*scored.difference, context.out);
+    return;  // the time that it took says nothing of ours
+  }
   const std::size_t computed = scored.tokens - scored.restored;
   std::fprintf(context.err, "%s tokens/s with %s\n",
                decimal(static_cast<double>(computed) / scored.seconds, 1).c_str(), kernels.c_str());
+}
+
+// Evaluates what the session lacks, and scores positions from `from` on.
+Result<Scored> evaluate(const ScoreArguments& arguments, handler::Function& function,
+                        model::Session& session, std::span<const text::Token> tokens,
+                        std::size_t from, const Context& context) {
+  std::unique_ptr<NpyWriter> logits;
+  if (!arguments.logits.empty()) {
+    THAW_TRY(writer, NpyWriter::create(context.files, arguments.logits, tokens.size() - from,
+                                       function.engine().plan().config.vocabulary));
+    logits = std::move(writer);
+  }
+  Progress progress(context);
+  THAW_TRY(beside, Beside::evaluate(arguments, function, tokens, from, progress));
+  const auto begin = context.clock.now();
+  const std::uint32_t restored = session.position();
+  Scorer scorer(tokens, from, logits.get());
+  const auto sink = [&](std::size_t, std::size_t index, std::span<const float> row) {
+    Result<Done> added = scorer.add(from + index, row);
+    return added ? beside.add(from + index, row) : added;
+  };
+  for (const model::BatchItem& item :
+       {model::BatchItem{&session, tokens.subspan(restored, from - restored),
+                         model::LogitsWanted::kNone},
+        model::BatchItem{&session, tokens.subspan(from), model::LogitsWanted::kAll}}) {
+    THAW_TRY_DO(function.engine().forward(std::span(&item, 1), sink));
+  }
+  if (logits != nullptr) THAW_TRY_DO(logits->finish());
+  const double seconds = std::chrono::duration<double>(context.clock.now() - begin).count();
+  return Scored{tokens.size(), from, restored, scorer.mean_nll(), scorer.digest(), seconds,
+                beside.difference()};
 }
 
 }  // namespace
@@ -164,31 +288,8 @@ Result<Done> score(const ScoreArguments& arguments, const Context& context) {
     const auto match = function->prefixes().longest(std::span(tokens).first(most));
     if (match.prefix != nullptr) session->restore(match.prefix->kv, match.tokens);
   }
-  const std::uint32_t restored = session->position();
-  const std::size_t from = std::max<std::size_t>(arguments.from, restored);
-  std::unique_ptr<NpyWriter> logits;
-  if (!arguments.logits.empty()) {
-    THAW_TRY(writer, NpyWriter::create(context.files, arguments.logits, tokens.size() - from,
-                                       function->engine().plan().config.vocabulary));
-    logits = std::move(writer);
-  }
-  const auto begin = context.clock.now();
-  Scorer scorer(tokens, from, logits.get());
-  const std::span<const text::Token> all = tokens;
-  for (const model::BatchItem& item :
-       {model::BatchItem{session.get(), all.subspan(restored, from - restored),
-                         model::LogitsWanted::kNone},
-        model::BatchItem{session.get(), all.subspan(from), model::LogitsWanted::kAll}}) {
-    THAW_TRY_DO(function->engine().forward(
-        std::span(&item, 1), [&](std::size_t, std::size_t index, std::span<const float> row) {
-          return scorer.add(from + index, row);
-        }));
-  }
-  if (logits != nullptr) THAW_TRY_DO(logits->finish());
-  const Scored scored{
-      tokens.size(),   from,
-      restored,        scorer.mean_nll(),
-      scorer.digest(), std::chrono::duration<double>(context.clock.now() - begin).count()};
+  const std::size_t from = std::max<std::size_t>(arguments.from, session->position());
+  THAW_TRY(scored, evaluate(arguments, *function, *session, tokens, from, context));
   print(scored, *function, arguments.json, context);
   return Done{};
 }
