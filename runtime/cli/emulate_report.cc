@@ -55,6 +55,7 @@ cost::Money lambda_cost(const Totals& totals, bool arm) {
   usage.requests = totals.cold + totals.warm;
   usage.run = std::chrono::milliseconds(totals.billed_ms);
   usage.restores = totals.restores;
+  usage.streamed_bytes = totals.streamed_bytes;
   return cost::bill(shape, usage, cost::PriceList::built_in()).total;
 }
 

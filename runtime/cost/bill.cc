@@ -13,6 +13,8 @@ namespace {
 constexpr std::string_view kNames[] = {"lambda-x86", "lambda-arm", "fc", "cloud-run"};
 constexpr double kLambdaMbPerVcpu = 1769;
 constexpr double kFreeDiskMb = 512;
+constexpr std::uint64_t kFreeStreamBytes = 6 << 20;  // of each answer
+constexpr double kGigabyte = 1 << 30;                // the pages count 1,024 MB
 
 double seconds(std::chrono::milliseconds time) {
   return static_cast<double>(time.count()) / 1000.0;
@@ -53,6 +55,8 @@ Bill lambda_bill(const Shape& shape, const Usage& usage, Writer writer, bool fre
   writer.add("disk", disk_gb * (seconds(usage.run) + seconds(usage.provisioned_run)), "GB-s");
   writer.add("snapshot", gb * seconds(usage.snapshot_kept), "GB-s");
   writer.add("restore", gb * static_cast<double>(usage.restores), "GB");
+  writer.add("stream", static_cast<double>(usage.streamed_bytes) / kGigabyte, "GB",
+             free_tier ? writer.value("free-stream") : 0);
   return writer.take();
 }
 
@@ -79,10 +83,15 @@ Bill cloud_run_bill(const Shape& shape, const Usage& usage, Writer writer, bool 
   const double gib = shape.memory_mb / 1024.0;
   const double active = seconds(usage.run) + seconds(usage.provisioned_run);
   const double idle = idle_seconds(usage);
+  // What is free is a sum of money: so much at the list's prices, whatever is asked for it here.
+  const auto free = [&](std::string_view quantity, std::string_view at, std::string_view item) {
+    const double price = writer.value(item);
+    return free_tier && price > 0 ? writer.value(quantity) * writer.value(at) / price : 0;
+  };
   writer.add("request", static_cast<double>(usage.requests), "requests",
              free_tier ? writer.value("free-requests") : 0);
-  writer.add("vcpu", shape.vcpus * active, "vCPU-s", free_tier ? writer.value("free-vcpu") : 0);
-  writer.add("memory", gib * active, "GiB-s", free_tier ? writer.value("free-memory") : 0);
+  writer.add("vcpu", shape.vcpus * active, "vCPU-s", free("free-vcpu", "free-vcpu-price", "vcpu"));
+  writer.add("memory", gib * active, "GiB-s", free("free-memory", "free-memory-price", "memory"));
   writer.add("idle-vcpu", shape.vcpus * idle, "vCPU-s");
   writer.add("idle-memory", gib * idle, "GiB-s");
   return writer.take();
@@ -117,7 +126,8 @@ Result<Done> check(const Shape& shape) {
   const bool lambda =
       shape.platform == Platform::kLambdaX86 || shape.platform == Platform::kLambdaArm;
   const std::uint32_t memory_max = lambda ? 10240 : 32768;
-  const std::uint32_t memory_min = shape.platform == Platform::kCloudRun ? 512 : 128;
+  const bool whole = shape.platform == Platform::kCloudRun && shape.vcpus >= 1;
+  const std::uint32_t memory_min = whole ? 512 : 128;
   const auto wrong = [&](std::string_view found, std::string_view wanted) {
     return fail(Code::kInvalid,
                 cat("shape of '", name_of(shape.platform), "': ", found, ", want ", wanted));
@@ -140,6 +150,11 @@ std::chrono::milliseconds billed(Platform platform, std::chrono::nanoseconds tim
 
 bool bills_starts(Platform platform) { return platform != Platform::kFunctionCompute; }
 
+std::uint64_t billed_stream_bytes(Platform platform, std::uint64_t answer_bytes) {
+  if (platform == Platform::kFunctionCompute || platform == Platform::kCloudRun) return 0;
+  return answer_bytes - std::min(answer_bytes, kFreeStreamBytes);
+}
+
 Usage& Usage::operator+=(const Usage& other) {
   requests += other.requests;
   run += other.run;
@@ -147,7 +162,14 @@ Usage& Usage::operator+=(const Usage& other) {
   provisioned_run += other.provisioned_run;
   restores += other.restores;
   snapshot_kept += other.snapshot_kept;
+  streamed_bytes += other.streamed_bytes;
   return *this;
+}
+
+Money Bill::invoiced() const {
+  Money sum;
+  for (const BillLine& line : lines) sum += line.amount.to_cents();
+  return sum;
 }
 
 Bill bill(const Shape& shape, const Usage& usage, const PriceList& prices, bool free_tier) {

@@ -32,7 +32,7 @@ struct Shape {
 // fewest it allows for the memory, at least 1.
 double default_vcpus(Platform platform, std::uint32_t memory_mb);
 // Errors: kInvalid, naming the platform's bounds: memory of 128 to 10,240 MB on Lambda, 128 to
-// 32,768 on the others; Cloud Run needs 512 for a whole vCPU.
+// 32,768 on the others; Cloud Run needs 512 for a whole vCPU, and for a part of one 128.
 Result<Done> check(const Shape& shape);
 
 // An invocation's time as it is billed: rounded up to 1 ms, on Cloud Run to 100 ms.
@@ -40,6 +40,10 @@ std::chrono::milliseconds billed(Platform platform, std::chrono::nanoseconds tim
 // Whether the time that an instance takes to start is billed: on Lambda (since August 2025) and on
 // Cloud Run, not on Function Compute.
 bool bills_starts(Platform platform);
+
+// The bytes of one streamed answer that are billed for having been streamed: those beyond the first
+// 6 MB on Lambda, where no answer that is not streamed is longer; none elsewhere.
+std::uint64_t billed_stream_bytes(Platform platform, std::uint64_t answer_bytes);
 
 // What a function used. Times are sums over instances, already rounded as billed.
 struct Usage {
@@ -49,6 +53,7 @@ struct Usage {
   std::chrono::milliseconds provisioned_run{0};  // what provisioned ones ran
   std::uint64_t restores = 0;                    // starts from Lambda's SnapStart
   std::chrono::milliseconds snapshot_kept{0};    // its cached versions
+  std::uint64_t streamed_bytes = 0;              // those that are billed
 
   Usage& operator+=(const Usage& other);
 };
@@ -62,11 +67,14 @@ struct BillLine {
 
 struct Bill {
   std::vector<BillLine> lines;
-  Money total;
+  Money total;  // exact
+
+  // As price pages and invoices write it: each line rounded to a cent, then added up.
+  Money invoiced() const;
 };
 
-// A month's bill, tiers and all; `free_tier`: less what a platform gives away each month. Lines
-// that come to nothing used are left out.
+// A month's bill, tiers and all; `free_tier`: less what a platform gives away each month, on Cloud
+// Run as the money that it comes to at list prices. Lines that come to nothing used are left out.
 Bill bill(const Shape& shape, const Usage& usage, const PriceList& prices, bool free_tier = false);
 
 }  // namespace thaw::cost

@@ -30,6 +30,7 @@ class Money {
     const std::int64_t half = nano_ < 0 ? -kCent / 2 : kCent / 2;
     return (nano_ + half) / kCent;
   }
+  Money to_cents() const { return Money(cents() * 10'000'000); }
   // "$12.34"; below ten cents as many digits as show three that count: "$0.00123".
   std::string text() const;
 

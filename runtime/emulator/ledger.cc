@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/cost/bill.h"
+
 namespace thaw::emulator {
 
 std::string_view name_of(Ending ending) {
@@ -21,6 +23,8 @@ void Ledger::add(const LedgerEntry& record) {
       (record.cold ? totals.cold_times : totals.warm_times).add(record.waited + record.duration);
       totals.restores += record.restored ? 1 : 0;
       totals.answer_bytes += record.answer_bytes;
+      totals.streamed_bytes +=
+          cost::billed_stream_bytes(cost::Platform::kLambdaX86, record.answer_bytes);
       totals.billed_ms += record.billed_ms;
       totals.gb_seconds += static_cast<double>(record.billed_ms) / 1e3 *
                            static_cast<double>(record.memory_mb) / 1024;

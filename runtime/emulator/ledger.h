@@ -55,6 +55,7 @@ struct Totals {
   std::array<std::uint64_t, 6> by_ending{};  // indexed by Ending
   std::uint64_t cold = 0, warm = 0, restores = 0;
   std::uint64_t answer_bytes = 0;
+  std::uint64_t streamed_bytes = 0;  // of them, what is billed for having been streamed
   std::int64_t billed_ms = 0;
   double gb_seconds = 0;
   std::uint32_t memory_mb = 0;             // the last one's

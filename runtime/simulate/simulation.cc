@@ -299,6 +299,7 @@ cost::Bill month_of(const Outcome& outcome, const Setup& setup, const cost::Pric
   month.run = scaled(outcome.usage.run);
   month.provisioned_run = scaled(outcome.usage.provisioned_run);
   month.restores = many(outcome.usage.restores);
+  month.streamed_bytes = many(outcome.usage.streamed_bytes);
   const auto functions = static_cast<std::int64_t>(outcome.functions);
   month.provisioned = kMonth * static_cast<std::int64_t>(setup.limits.provisioned) * functions;
   if (setup.restore) month.snapshot_kept = kMonth * functions;

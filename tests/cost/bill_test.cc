@@ -1,5 +1,4 @@
-// Bills against the worked examples of the platforms' own price pages, to the cent; where a page
-// works none, against its prices by hand.
+// Bills against the platforms' prices by hand; against their pages' own examples: worked_examples_test.
 #include "runtime/cost/bill.h"
 
 #include <gtest/gtest.h>
@@ -11,61 +10,7 @@ using namespace std::chrono_literals;
 
 const PriceList& prices() { return PriceList::built_in(); }
 
-Money line(const Bill& bill, std::string_view item) {
-  for (const BillLine& line : bill.lines) {
-    if (line.item == item) return line.amount;
-  }
-  ADD_FAILURE() << "no line " << item;
-  return {};
-}
-
 Shape lambda(std::uint32_t memory_mb) { return {Platform::kLambdaX86, memory_mb}; }
-
-// aws.amazon.com/lambda/pricing worked both of these at $0.00001667 a GB-second.
-TEST(Bill, EqualsTheExamplesOfLambdasPagePublishedWithRoundedPrices) {
-  const auto rounded = prices().with(
-      "platform,item,from,value,unit,date,source\n"
-      "lambda-x86,duration,0,0.00001667,USD/GB-s,2019-12-01,https://aws.amazon.com/lambda/pricing/"
-      "\n",
-      "test");
-  ASSERT_TRUE(rounded);
-  // 512 MB, 3 million times, 1 s each.
-  const Bill first = bill(lambda(512), {.requests = 3'000'000, .run = 3'000'000s}, *rounded, true);
-  EXPECT_EQ(line(first, "duration").cents(), 1834);
-  EXPECT_EQ(line(first, "request").cents(), 40);
-  EXPECT_EQ(first.total.cents(), 1874);
-  // 128 MB, 30 million times, 200 ms each.
-  const Bill second =
-      bill(lambda(128), {.requests = 30'000'000, .run = 6'000'000s}, *rounded, true);
-  EXPECT_EQ(line(second, "duration").cents(), 583);
-  EXPECT_EQ(line(second, "request").cents(), 580);
-  EXPECT_EQ(second.total.cents(), 1163);
-}
-
-// 1,536 MB, 3 million times, 120 ms each: the page's example of a mobile backend.
-TEST(Bill, EqualsTheExampleOfLambdasPageAtTodaysPrices) {
-  const Bill month = bill(lambda(1536), {.requests = 3'000'000, .run = 360'000s}, prices(), true);
-  EXPECT_EQ(line(month, "duration").cents(), 233);
-  EXPECT_EQ(line(month, "request").cents(), 40);
-  EXPECT_EQ(month.total.cents(), 273);
-}
-
-// 1,024 MB, a concurrency of 1,000 for two hours, 1.2 million invocations of 1 s.
-TEST(Bill, EqualsTheExampleOfProvisionedConcurrency) {
-  const Bill month = bill(
-      lambda(1024),
-      {.requests = 1'200'000, .provisioned = 7'200'000s, .provisioned_run = 1'200'000s}, prices());
-  EXPECT_EQ(line(month, "provisioned").cents(), 3000);
-  EXPECT_EQ(line(month, "request").cents(), 24);
-  EXPECT_EQ(line(month, "provisioned-duration").cents(), 1167);
-  EXPECT_EQ(month.total.cents(), 4191);
-}
-
-// SnapStart's: 74,400 restores of 1,024 MB.
-TEST(Bill, EqualsTheExampleOfRestores) {
-  const Bill month = bill(lambda(1024), {.restores = 74'400}, prices());
-  EXPECT_EQ(month.total.cents(), 1040);
-}
 
 // A version of 4 GB, cached for thirty days.
 TEST(Bill, AsksForCachedSnapshots) {
@@ -81,18 +26,6 @@ TEST(Bill, FallsFromTierToTierOnLambda) {
   // 7.5, 11.25 and 1.25 billion: by hand 100,000.50 + 135,001.125 + 13,333.375.
   const Bill cheaper = bill(arm, {.run = std::chrono::seconds(20'000'000'000)}, prices());
   EXPECT_EQ(cheaper.total.cents(), 24'833'500);
-}
-
-// The billing page's example: 1.6 billion units in a month.
-TEST(Bill, EqualsTheExampleOfFunctionCompute) {
-  const Shape shape{Platform::kFunctionCompute, 1024, 1};
-  // A vCPU and a GB: 1.15 units a second.
-  const auto run = std::chrono::milliseconds(static_cast<std::int64_t>(1.6e12 / 1.15));
-  EXPECT_EQ(bill(shape, {.run = run}, prices()).total.cents(), 2'420'000);
-  const PriceList& list = prices();
-  EXPECT_EQ(Money::dollars(list.total("fc", "unit", 100e6)).cents(), 200'000);
-  EXPECT_EQ(Money::dollars(list.total("fc", "unit", 500e6)).cents(), 880'000);
-  EXPECT_EQ(Money::dollars(list.total("fc", "unit", 1600e6)).cents(), 2'420'000);
 }
 
 TEST(Bill, CountsFunctionComputesUnits) {
@@ -143,12 +76,38 @@ TEST(Bill, KnowsWhatMemoryBrings) {
   EXPECT_DOUBLE_EQ(default_vcpus(Platform::kCloudRun, 8192), 2);
 }
 
+TEST(Bill, BillsStreamsBeyondSixMegabytesOfEachOnLambda) {
+  EXPECT_EQ(billed_stream_bytes(Platform::kLambdaX86, 6 << 20), 0u);
+  EXPECT_EQ(billed_stream_bytes(Platform::kLambdaArm, (6 << 20) + 1), 1u);
+  EXPECT_EQ(billed_stream_bytes(Platform::kLambdaX86, 0), 0u);
+  EXPECT_EQ(billed_stream_bytes(Platform::kFunctionCompute, 1 << 30), 0u);
+  EXPECT_EQ(billed_stream_bytes(Platform::kCloudRun, 1 << 30), 0u);
+  Usage usage{.streamed_bytes = std::uint64_t{150} << 30};
+  usage += usage;
+  EXPECT_EQ(bill(lambda(128), usage, prices()).total.cents(), 240);
+  EXPECT_EQ(bill(lambda(128), usage, prices(), true).total.cents(), 160);
+}
+
+TEST(Bill, IsInvoicedLineByLine) {
+  // 0.6 cents of each of two lines: 1.2 cents in all, two cents on an invoice.
+  const Bill month = bill(lambda(1024), {.requests = 30'000, .run = 360s}, prices());
+  EXPECT_EQ(month.total.cents(), 1);
+  EXPECT_EQ(month.invoiced().cents(), 2);
+  EXPECT_EQ(Bill().invoiced(), Money());
+}
+
+TEST(Bill, TakesNoMoreThanAllOffAtCloudRun) {
+  const Usage usage{.requests = 10, .run = 1000s};
+  EXPECT_TRUE(bill({Platform::kCloudRun, 512, 1}, usage, prices(), true).lines.empty());
+}
+
 TEST(Bill, RefusesShapesThatNobodySells) {
   EXPECT_TRUE(check({Platform::kLambdaX86, 128}));
   EXPECT_EQ(check({Platform::kLambdaX86, 127}).error().code, Code::kInvalid);
   EXPECT_EQ(check({Platform::kLambdaArm, 10241}).error().message,
             "shape of 'lambda-arm': memory of 10241 MB, want 128 to 10240");
   EXPECT_EQ(check({Platform::kCloudRun, 256}).error().code, Code::kInvalid);
+  EXPECT_TRUE(check({Platform::kCloudRun, 256, 0.5}));
   EXPECT_EQ(check({Platform::kFunctionCompute, 1024, 0}).error().code, Code::kInvalid);
 }
 
