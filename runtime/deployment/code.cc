@@ -98,7 +98,7 @@ Result<Member> find_member(const Zip& zip, const std::vector<std::string>& names
     at = next;
   }
   return fail(Code::kNotFound,
-              cat("read '", zip.path, "': it holds no '", names.front().substr(0, 200), "'"));
+              cat("read '", zip.path, "': it holds no '", one_line(names.front()), "'"));
 }
 
 // The snapshot of a package, out of it and into `to`.
@@ -127,6 +127,9 @@ Result<Done> unpack(const std::string& path, const std::vector<std::string>& nam
   return file->commit();
 }
 
+// Of a path: what stands behind its last slash.
+std::string_view last_of(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
 bool is_file(Files& files, const std::string& path) {
   const auto entry = files.stat(path);
   return entry && !entry->is_directory;
@@ -148,14 +151,18 @@ Result<std::string> find_snapshot(const TemplateFunction& function,
   }
   const auto package = files.stat(code);
   if (!package || package->is_directory) {
-    return fail(Code::kNotFound, cat("emulate '", function.options.name, "': no snapshot '",
-                                     names[0], "' in its code '", code,
+    return fail(Code::kNotFound, cat("emulate '", one_line(function.options.name),
+                                     "': no snapshot '", one_line(names[0]), "' in its code '",
+                                     one_line(code),
                                      "' nor beside the template; make one with 'thaw "
                                      "freeze', or name another folder"));
   }
-  // Named by what it was taken from, so that another package is another file.
-  const std::string directory = cat(unpacked, "/", function.options.name, "-", package->bytes);
-  const std::string to = cat(directory, "/", names[0].ends_with(".thaw") ? names[0] : names[1]);
+  // Named by what it was taken from, so that another package is another file; and below `unpacked`,
+  // whatever the template says.
+  const std::string directory =
+      cat(unpacked, "/", last_of(function.options.name), "-", package->bytes);
+  const std::string to =
+      cat(directory, "/", last_of(names[0].ends_with(".thaw") ? names[0] : names[1]));
   THAW_TRY_DO(state_files.make_directory(directory));
   THAW_TRY_DO(unpack(code, names, to, files));
   return to;

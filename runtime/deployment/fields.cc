@@ -6,6 +6,8 @@
 
 namespace thaw::deployment {
 
+constexpr std::size_t kShownBytesMax = 300;
+
 const Node* Node::find(std::string_view name) const {
   for (const auto& [key, value] : members) {
     if (key == name) return &value;
@@ -13,9 +15,18 @@ const Node* Node::find(std::string_view name) const {
   return nullptr;
 }
 
+std::string one_line(std::string_view text) {
+  std::string line(text.substr(0, kShownBytesMax));
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = ' ';
+  }
+  if (text.size() > kShownBytesMax) line += "...";
+  return line;
+}
+
 Error error_at(std::string_view name, const Node& node, std::string_view what) {
   return fail(Code::kInvalid, cat("template '", name, "': line ", node.place.line, ", column ",
-                                  node.place.column, ": ", what));
+                                  node.place.column, ": ", one_line(what)));
 }
 
 const Node* Fields::find(std::string_view key) const {

@@ -8,6 +8,7 @@ namespace thaw::deployment {
 namespace {
 
 constexpr std::size_t kTextBytesMax = 16 << 10;  // of what a function gives
+constexpr std::size_t kCallsMax = 100'000;  // a Sub's map may hold a Sub, and be used many times
 
 // "!Ref" and "Fn::Sub" to "Ref" and "Sub"; empty where the name is no function's.
 std::string_view function_of(std::string_view name) {
@@ -152,6 +153,10 @@ Result<std::string> Intrinsics::join(const Node& at) const {
 }
 
 Result<Node> Intrinsics::call(std::string_view function, const Node& argument) const {
+  if (++calls_ > kCallsMax) {
+    return fail(Code::kLimit, cat("template '", name_, "': more than ", kCallsMax,
+                                  " functions, those in texts counted where they are used"));
+  }
   if (function == "Ref") {
     if (!argument.is_text()) return error_at(name_, argument, "Ref: want a name");
     THAW_TRY(value, ref(argument, argument.text));
@@ -186,17 +191,20 @@ Result<Node> Intrinsics::resolve(const Node& node) const {
     return call(function_of(node.tag), plain);
   }
   if (node.is_map() && node.members.size() == 1) {
-    const std::string_view function = function_of(node.members[0].first);
-    if (!function.empty()) return call(function, node.members[0].second);
+    const std::string_view function = function_of(node.members[0].name);
+    if (!function.empty()) return call(function, node.members[0].value);
   }
-  Node out = node;
-  for (Node& item : out.items) {
+  Node out;  // and not a copy, whose parts would be copied once for each level above them
+  out.kind = node.kind;
+  out.text = node.text;
+  out.place = node.place;
+  for (const Node& item : node.items) {
     THAW_TRY(resolved, resolve(item));
-    item = std::move(resolved);
+    out.items.push_back(std::move(resolved));
   }
-  for (auto& [name, member] : out.members) {
+  for (const auto& [name, member] : node.members) {
     THAW_TRY(resolved, resolve(member));
-    member = std::move(resolved);
+    out.members.push_back({name, std::move(resolved)});
   }
   return out;
 }

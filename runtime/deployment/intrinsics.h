@@ -36,6 +36,7 @@ class Intrinsics {
   std::string name_;
   const Node* root_;
   std::map<std::string, std::string, std::less<>> values_;  // parameters, pseudo parameters
+  mutable std::size_t calls_ = 0;                           // one thread at a time
 };
 
 }  // namespace thaw::deployment

@@ -10,6 +10,7 @@ namespace thaw::deployment {
 namespace {
 
 constexpr std::size_t kFunctionsMax = 200;
+constexpr std::size_t kResourceNameMax = 80;  // a queue's; a bucket's are shorter
 constexpr std::string_view kFunctionType = "AWS::Serverless::Function";
 // What of a function's properties is played; the others are named once, in a note.
 constexpr std::string_view kPlayed[] = {"FunctionName",
@@ -65,7 +66,9 @@ class SamReader {
   }
 
  private:
-  void note(std::string_view what) { out_.notes.push_back(cat("template '", name_, "': ", what)); }
+  void note(std::string_view what) {
+    out_.notes.push_back(cat("template '", name_, "': ", one_line(what)));
+  }
 
   // The resource's own properties over the shared ones, functions resolved in what is played.
   Result<Node> properties_of(const Node& resource, const Node* shared) {
@@ -89,13 +92,13 @@ class SamReader {
   // Maps are united, as SAM does with Environment; else the later one counts.
   static void merge(Node& into, const std::string& key, Node value) {
     const auto at = std::find_if(into.members.begin(), into.members.end(),
-                                 [&](const auto& member) { return member.first == key; });
+                                 [&](const auto& member) { return member.name == key; });
     if (at == into.members.end()) {
-      into.members.emplace_back(key, std::move(value));
-    } else if (at->second.is_map() && value.is_map()) {
-      for (auto& [name, member] : value.members) merge(at->second, name, std::move(member));
+      into.members.push_back({key, std::move(value)});
+    } else if (at->value.is_map() && value.is_map()) {
+      for (auto& [name, member] : value.members) merge(at->value, name, std::move(member));
     } else {
-      at->second = std::move(value);
+      at->value = std::move(value);
     }
   }
 
@@ -193,6 +196,18 @@ class SamReader {
     return Done{};
   }
 
+  // The name of a queue or a bucket is also that of a file or a folder here.
+  Result<Done> check_name(std::string_view key, std::string_view name, const Node& at) {
+    constexpr std::string_view kLetters =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    if (name.empty() || name.size() > kResourceNameMax || name.starts_with('.') ||
+        name.find_first_not_of(kLetters) != name.npos) {
+      return error_at(name_, at, cat(key, " '", name.substr(0, 100),
+                                     "': want a name of 1 to 80 letters, digits, '-', '_', '.'"));
+    }
+    return Done{};
+  }
+
   emulator::Api& api(emulator::Api::Kind kind, const std::string& name, const std::string& stage) {
     for (emulator::Api& each : out_.apis) {
       if (each.kind == kind && each.name == name) return each;
@@ -241,6 +256,7 @@ class SamReader {
       THAW_TRY(queue, properties.text("Queue"));
       if (!queue) return fields.error("an SQS event has a Queue");
       source.name = queue->substr(queue->rfind(':') + 1);
+      THAW_TRY_DO(check_name("Queue", source.name, event));
       THAW_TRY(size, properties.number("BatchSize", 1, 10'000));
       source.batch_size = size.value_or(10);
       THAW_TRY(window, properties.number("MaximumBatchingWindowInSeconds", 0, 300));
@@ -252,6 +268,7 @@ class SamReader {
       THAW_TRY(bucket, properties.text("Bucket"));
       if (!bucket) return fields.error("an S3 event has a Bucket");
       source.name = *bucket;
+      THAW_TRY_DO(check_name("Bucket", source.name, event));
     } else {
       note(cat("events of type ", type->substr(0, 100), " are not played"));
       return Done{};

@@ -29,7 +29,7 @@ Result<Done> read_triggers(std::string_view name, const Node& props, TemplateFun
     if (type == "http") continue;  // every function has that front
     if (type != "timer") {
       out.notes.push_back(cat("template '", name, "': triggers of type ",
-                              type.value_or("?").substr(0, 100), " are not played"));
+                              one_line(type.value_or("?").substr(0, 100)), " are not played"));
       continue;
     }
     THAW_TRY(enabled, config.flag("enable"));
@@ -107,7 +107,7 @@ Result<Template> read_serverless_devs(std::string_view name, const Node& root,
     const Node* component = resource.find("component");
     const Node* props = resource.find("props");
     if (component == nullptr || component->text != "fc3") {
-      out.notes.push_back(cat("template '", name, "': resource '", id.substr(0, 100),
+      out.notes.push_back(cat("template '", name, "': resource '", one_line(id.substr(0, 100)),
                               "' is not of component fc3 and not played"));
       continue;
     }

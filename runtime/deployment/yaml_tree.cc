@@ -60,7 +60,7 @@ class Converter {
         return error_at(name_, node, cat("the key '", key.substr(0, 100), "' comes twice"));
       }
       THAW_TRY(converted, convert(member.second, depth + 1));
-      node.members.emplace_back(key, std::move(converted));
+      node.members.push_back({key, std::move(converted)});
     }
     return Done{};
   }
@@ -82,9 +82,7 @@ Result<Node> read_yaml(std::string_view name, std::string_view text) {
   } catch (const YAML::Exception& error) {
     const int line = error.mark.is_null() ? 0 : error.mark.line;
     const int column = error.mark.is_null() ? 0 : error.mark.column;
-    std::string why = error.msg.substr(0, 200);
-    for (char& c : why) c = c == '\n' ? ' ' : c;
-    return fail(Code::kInvalid, at(name, line, column) + why);
+    return fail(Code::kInvalid, at(name, line, column) + one_line(error.msg));
   } catch (const std::exception&) {
     return fail(Code::kInvalid, cat("template '", name, "': not to be read as YAML"));
   }

@@ -105,6 +105,17 @@ TEST_F(CodeTest, TakesASnapshotOutOfAPackage) {
   EXPECT_EQ(find().error().code, Code::kNotFound);
 }
 
+TEST_F(CodeTest, WritesBelowTheFolderForWhatIsUnpackedWhateverTheTemplateSays) {
+  write("package.zip", zip_of("../../../escaped.thaw", "data"));
+  function_.handler = "../../../escaped.thaw";
+  function_.options.name = "../..";
+  const auto found = find();
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_TRUE(found->starts_with(directory_ + "/unpacked/")) << *found;
+  EXPECT_TRUE(found->ends_with("/escaped.thaw")) << *found;
+  EXPECT_FALSE(fs::exists(directory_ + "/escaped.thaw"));
+}
+
 TEST_F(CodeTest, RefusesABrokenPackageWhereverItIsBroken) {
   const std::string whole = zip_of("model.thaw", std::string(50, 'w'));
   for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {

@@ -11,6 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kWhole = R"(
 Transform: AWS::Serverless-2016-10-31
@@ -158,6 +159,41 @@ TEST(Sam, RefusesWhatHasTheWrongShape) {
                           "resources: {a: {component: fc3}}"}) {
     EXPECT_FALSE(read_template("t", bad, {})) << bad;
   }
+}
+
+TEST(Sam, RefusesQueuesAndBucketsWhoseNamesAreNoFiles) {
+  for (const char* name : {"../x", "a/b", ".hidden", "'a b'", "''"}) {
+    for (const char* kind : {"SQS, Properties: {Queue: ", "S3, Properties: {Bucket: "}) {
+      EXPECT_THAT(refused(std::string("{Handler: a, Events: {E: {Type: ") + kind + name + "}}}}"),
+                  HasSubstr("want a name of 1 to 80"))
+          << kind << name;
+    }
+  }
+  EXPECT_THAT(refused("{Handler: a, Events: {E: {Type: SQS, Properties: {Queue: " +
+                      std::string(81, 'q') + "}}}}"),
+              HasSubstr("want a name"));
+}
+
+TEST(Sam, TellsInOneLineWhateverNamesAreInIt) {
+  EXPECT_THAT(refused(R"({Handler: !Ref "a\nb\x1b[31m"})"), Not(HasSubstr("\n")));
+  const std::string name(10'000, 'n');
+  EXPECT_LT(refused("{Handler: !Ref " + name + "}").size(), 500u);
+  const auto read = read_template(
+      "t", R"(Resources:
+  A: {Type: "x\ny"}
+  B: {Type: AWS::Serverless::Function, Properties: {Handler: b, "k\ney": 1}})", {});
+  ASSERT_TRUE(read) << read.error().message;
+  for (const std::string& note : read->notes) EXPECT_THAT(note, Not(HasSubstr("\n")));
+}
+
+TEST(Sam, RefusesABombOfFunctions) {
+  std::string bomb = "''";
+  for (int level = 0; level < 4; ++level) {
+    std::string uses;
+    for (int i = 0; i < 100; ++i) uses += "${a}";
+    bomb = "!Sub ['" + uses + "', {a: " + bomb + "}]";
+  }
+  EXPECT_THAT(refused("{Handler: " + bomb + "}"), HasSubstr("more than 100000 functions"));
 }
 
 std::string contents(const std::string& path) {

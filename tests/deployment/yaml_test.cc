@@ -10,7 +10,7 @@ namespace {
 TEST(Yaml, KeepsTextsTagsOrderAndPlaces) {
   const auto root = read_yaml("t", "b: 1\na:\n  - !Ref X\n  - ~\n  - {c: 'x y'}\n");
   ASSERT_TRUE(root) << root.error().message;
-  EXPECT_EQ(root->members[0].first, "b");
+  EXPECT_EQ(root->members[0].name, "b");
   EXPECT_EQ(root->find("b")->text, "1");
   const Node& list = *root->find("a");
   EXPECT_EQ(list.items[0].tag, "!Ref");
