@@ -1,4 +1,4 @@
-// Bills against the platforms' prices by hand; against their pages' own examples: worked_examples_test.
+// Bills against the platforms' prices by hand. Their pages' own examples: worked_examples_test.cc.
 #include "runtime/cost/bill.h"
 
 #include <gtest/gtest.h>

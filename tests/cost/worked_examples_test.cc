@@ -1,10 +1,10 @@
 // The worked examples of the platforms' own price pages: every line and every total to the cent.
 //   Lambda            aws.amazon.com/lambda/pricing, 2026
-//   Function Compute  alibabacloud.com/help/en/functioncompute/fc/product-overview, 2024-10 and 2025
+//   Function Compute  alibabacloud.com/help/en/functioncompute/fc/product-overview, 2024-10, 2025
 //   Cloud Run         cloud.google.com/run/pricing, 2025-08-19
-// Of Lambda's page not here, since it is not billed here: Managed Instances, event pollers, Lambda at
-// the edge, MicroVMs. Of Cloud Run's: a website and a GPU, whose busy time the page does not tell; a
-// job and a worker pool, which are sold apart from services.
+// Of Lambda's page not here, since it is not billed here: Managed Instances, event pollers, Lambda
+// at the edge, MicroVMs. Of Cloud Run's: a website and a GPU, whose busy time the page does not
+// tell; a job and a worker pool, which are sold apart from services.
 #include <gtest/gtest.h>
 
 #include "runtime/cost/bill.h"
@@ -78,8 +78,8 @@ TEST(WorkedExamples, OfLambdasEphemeralStorage) {
   EXPECT_EQ(month.invoiced().cents(), 10'641);
 }
 
-// "Mobile application launch": a concurrency of 100 for 8 hours, 500,000 requests of 100 ms in them,
-// 2.5 million of 120 ms besides; 1,536 MB.
+// "Mobile application launch": a concurrency of 100 for 8 hours, 500,000 requests of 100 ms in
+// them, 2.5 million of 120 ms besides; 1,536 MB.
 TEST(WorkedExamples, OfLambdasProvisionedLaunchDay) {
   const Bill month = bill(lambda(1536),
                           {.requests = 3'000'000,
@@ -94,7 +94,8 @@ TEST(WorkedExamples, OfLambdasProvisionedLaunchDay) {
   EXPECT_EQ(month.invoiced().cents(), 1996);
 }
 
-// "Cyber Monday": a concurrency of 7 for a day, 2 million requests of 280 ms; 4,096 MB; nothing free.
+// "Cyber Monday": a concurrency of 7 for a day, 2 million requests of 280 ms; 4,096 MB; nothing
+// free.
 TEST(WorkedExamples, OfLambdasProvisionedCyberMonday) {
   const Bill month =
       bill(lambda(4096),
@@ -131,8 +132,8 @@ TEST(WorkedExamples, OfLambdasSnapStart) {
   EXPECT_EQ(month.invoiced().cents(), 26'392);
 }
 
-// "Streaming Server Side Rendered Web Content": 1,536 MB, 3 million times 500 ms; two million answers
-// of 100 KB and one of 7 MB; of what is free the 100 GB of streams are used up.
+// "Streaming Server Side Rendered Web Content": 1,536 MB, 3 million times 500 ms; two million
+// answers of 100 KB and one of 7 MB; of what is free the 100 GB of streams are used up.
 TEST(WorkedExamples, OfLambdasResponseStreams) {
   constexpr std::uint64_t kUsedUp = std::uint64_t{100} << 30;
   const std::uint64_t streamed = 2'000'000 * billed_stream_bytes(Platform::kLambdaX86, 100 << 10) +
@@ -198,8 +199,8 @@ TEST(WorkedExamples, OfFunctionComputesProvisionedInstance) {
   EXPECT_EQ(month.invoiced().cents(), 67);
 }
 
-// Pay-as-you-go: 3 million times 200 ms, 0.25 vCPUs, 512 MB: 217,500 units. At the first tier's list
-// price; the page's own total was in the year of a discount.
+// Pay-as-you-go: 3 million times 200 ms, 0.25 vCPUs, 512 MB: the units are the page's, 217,500; at
+// the first tier's list price.
 TEST(WorkedExamples, OfFunctionComputesPayAsYouGo) {
   const Shape shape{Platform::kFunctionCompute, 512, 0.25};
   const Bill month = bill(shape, {.requests = 3'000'000, .run = 600'000s}, prices());
