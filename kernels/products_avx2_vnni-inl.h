@@ -14,6 +14,10 @@ inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand 
 // As many streams as AVX-512's products take; unmeasured on a processor of this set.
 constexpr std::size_t direct_panels(std::size_t tokens) { return tokens <= 2 ? 8 : 4; }
 inline constexpr std::size_t kDirectFloat = 4;
+// As AVX2's products; unmeasured, too.
+template <Kind kKind>
+inline constexpr std::size_t kInPlaceTokens =
+    kKind == Kind::kQ4 || kKind == Kind::kQ4m ? 32 : kKind == Kind::kQ5k ? 0 : 12;
 
 inline constexpr float kMagic = 0x1.8p23f;
 inline constexpr std::int32_t kMagicBits = std::bit_cast<std::int32_t>(kMagic);
