@@ -15,8 +15,9 @@ if(THAW_SANITIZE)
   add_compile_options(-fsanitize=${THAW_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${THAW_SANITIZE})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # gcc 12 takes its own instrumentation of the standard library for uninitialised reads.
-    target_compile_options(thaw_flags INTERFACE -Wno-maybe-uninitialized)
+    # gcc 12 takes its own instrumentation of the standard library for uninitialised reads and overruns.
+    target_compile_options(thaw_flags INTERFACE -Wno-maybe-uninitialized -Wno-array-bounds
+      -Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict)
   endif()
 endif()
 # ccache where it is installed: never needed, often quick. One that the caller names is kept.
