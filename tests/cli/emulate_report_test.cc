@@ -57,6 +57,11 @@ TEST(EmulationReport, IsPricedAsLambdaPrices) {
   // Three requests at $0.20 a million and 3 s x 2 GB at $0.0000166667 a GB-second.
   EXPECT_NEAR(lambda_cost(sample().at("chat")).dollars(), 3 * 0.2e-6 + 6 * 0.0000166667, 1e-9);
   EXPECT_LT(lambda_cost(sample().at("chat"), true), lambda_cost(sample().at("chat")));
+  // And a GB streamed beyond the first 6 MB of an answer.
+  emulator::Totals streamed = sample().at("chat");
+  const cost::Money before = lambda_cost(streamed);
+  streamed.streamed_bytes = std::uint64_t{1} << 30;
+  EXPECT_NEAR(lambda_cost(streamed).dollars() - before.dollars(), 0.008, 1e-9);
 }
 
 TEST(EmulationReport, TellsColdFromWarmAndNamesWhatWentWrong) {

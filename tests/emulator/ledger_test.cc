@@ -37,6 +37,18 @@ TEST(Ledger, CountsWhatRanApartFromWhatDidNot) {
   EXPECT_NEAR(static_cast<double>(totals.warm_times.at(0.5).count()), 10e6, 0.1e6);
 }
 
+TEST(Ledger, SumsWhatIsBilledForHavingBeenStreamed) {
+  Ledger ledger;
+  for (const std::size_t megabytes : {7, 6, 1, 8}) {
+    LedgerEntry one = record(Ending::kAnswered);
+    one.answer_bytes = megabytes << 20;
+    ledger.add(one);
+  }
+  const Totals totals = ledger.totals().at("chat");
+  EXPECT_EQ(totals.answer_bytes, 22u << 20);
+  EXPECT_EQ(totals.streamed_bytes, 3u << 20);
+}
+
 TEST(Ledger, KeepsTheNewestAndOnlySoMany) {
   Ledger ledger;
   for (int i = 0; i < 500; ++i) {
