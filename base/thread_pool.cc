@@ -15,17 +15,13 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/patience.h"
 
 namespace thaw {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-// How long a thread spins before it parks. Steps of a forward pass follow each other within some
-// microseconds; a park and a wake cost five to fifty.
-constexpr std::chrono::nanoseconds kSpinMax{50'000};
-// A spin that ends in a park was wasted, and halves the next one; below this it is not worth it.
-constexpr std::chrono::nanoseconds kSpinMin{500};
 constexpr int kPausesPerLook = 16;  // between looks at the clock, which cost more than a pause
 constexpr std::size_t kCacheLine = 64;
 
@@ -46,31 +42,22 @@ void futex_wake(std::atomic<std::uint32_t>& word, int count) {
   ::syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
 }
 
-// A thread's patience: how long it spins now, learnt from how its last spins ended. On a machine
-// with fewer processors than threads spinning takes time from the thread that is waited for, and
-// there this soon falls to its minimum.
-class Patience {
- public:
-  // Spins until `ready()`, false where patience ran out first.
-  template <class Ready>
-  bool spin_until(const Ready& ready) {
-    const auto until = SteadyClock::now() + spin_;
-    do {
-      for (int i = 0; i < kPausesPerLook; ++i) {
-        if (ready()) {
-          spin_ = std::min(kSpinMax, spin_ + spin_ / 4);
-          return true;
-        }
-        pause();
+// Spins until `ready()`, false where patience ran out first.
+template <class Ready>
+bool spin_until(internal::Patience& patience, const Ready& ready) {
+  const auto until = SteadyClock::now() + patience.spin();
+  do {
+    for (int i = 0; i < kPausesPerLook; ++i) {
+      if (ready()) {
+        patience.succeeded();
+        return true;
       }
-    } while (SteadyClock::now() < until);
-    spin_ = std::max(kSpinMin, spin_ / 2);
-    return false;
-  }
-
- private:
-  std::chrono::nanoseconds spin_ = kSpinMax;
-};
+      pause();
+    }
+  } while (SteadyClock::now() < until);
+  patience.failed();
+  return false;
+}
 
 }  // namespace
 
@@ -86,7 +73,7 @@ struct ThreadPool::State {
   std::atomic<bool> stopping{false};
   const std::function<void(std::size_t, unsigned)>* work = nullptr;
   std::int64_t tasks = 0;
-  Patience caller_patience;
+  internal::Patience caller_patience;
   std::vector<std::thread> workers;
 
   // Claims tasks and does them until there are none; returns how many it did.
@@ -112,14 +99,14 @@ struct ThreadPool::State {
   }
 
   void worker_main(unsigned thread) {
-    Patience patience;
+    internal::Patience patience;
     const auto called = [&] {
       return unclaimed.load(std::memory_order_relaxed) > 0 ||
              stopping.load(std::memory_order_relaxed);
     };
     while (!stopping.load(std::memory_order_acquire)) {
       report(work_on(thread));
-      if (patience.spin_until(called)) continue;
+      if (spin_until(patience, called)) continue;
       // A loop that starts after this look changes the epoch, so that the wait returns at once; one
       // that started before it is seen by called().
       const std::uint32_t seen = epoch.load(std::memory_order_seq_cst);
@@ -137,7 +124,7 @@ struct ThreadPool::State {
 
   void wait_for_the_rest() {
     const auto all_done = [&] { return unfinished.load(std::memory_order_acquire) == 0; };
-    if (all_done() || caller_patience.spin_until(all_done)) return;
+    if (all_done() || spin_until(caller_patience, all_done)) return;
     for (;;) {
       caller_parked.store(1, std::memory_order_seq_cst);
       if (unfinished.load(std::memory_order_seq_cst) == 0) break;
