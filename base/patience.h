@@ -18,7 +18,7 @@ class Patience {
   // Once spins are shorter than a usual wait all of them are wasted, and a pool would park at each
   // step for ever. So of so many impatient spins one is as long as any: where it succeeds, the others
   // would have. Where threads share a processor it costs kSpinMax / kProbeEvery a wait.
-  static constexpr unsigned kProbeEvery = 32;
+  static constexpr unsigned kProbeEvery = 64;
 
   // How long to spin now.
   std::chrono::nanoseconds spin() {
