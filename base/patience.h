@@ -1,5 +1,5 @@
-// How long a thread spins for another before it parks, learnt from how its last spins ended. Not for
-// others than thread_pool.cc.
+// How long a thread spins for another before it parks, learnt from how its last spins ended. For
+// thread_pool.cc alone.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +16,8 @@ class Patience {
   static constexpr std::chrono::nanoseconds kSpinMax{50'000};
   static constexpr std::chrono::nanoseconds kSpinMin{500};  // below this halving is not worth it
   // Once spins are shorter than a usual wait all of them are wasted, and a pool would park at each
-  // step for ever. So of so many impatient spins one is as long as any: where it succeeds, the others
-  // would have. Where threads share a processor it costs kSpinMax / kProbeEvery a wait.
+  // step for ever. So of so many impatient spins one is as long as any: where it succeeds, the
+  // others would have. Where threads share a processor it costs kSpinMax / kProbeEvery a wait.
   static constexpr unsigned kProbeEvery = 64;
 
   // How long to spin now.

@@ -15,7 +15,8 @@ if(THAW_SANITIZE)
   add_compile_options(-fsanitize=${THAW_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${THAW_SANITIZE})
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # gcc 12 takes its own instrumentation of the standard library for uninitialised reads and overruns.
+    # gcc 12 takes its own instrumentation of the standard library for uninitialised reads and for
+    # overruns.
     target_compile_options(thaw_flags INTERFACE -Wno-maybe-uninitialized -Wno-array-bounds
       -Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict)
   endif()

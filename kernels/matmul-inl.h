@@ -14,8 +14,8 @@
 //       group for each of kTilePanels panels
 //   multiply_panels<kind, tokens, panels>(where, terms, sums)
 //       the same for panels as they lie, onto sums [panels][tokens][16]; tokens <= kDirect
-//   kInPlaceTokens<kind>           tokens up to which more than kDirect are multiplied block by block
-//                                  with the panel as it lies (0: none; kTilePanels is 1 elsewhere)
+//   kInPlaceTokens<kind>           tokens up to which more than kDirect are multiplied a block at a
+//                                  time with the panel as it lies (0: none; else kTilePanels is 1)
 //
 // Few tokens: weights are streamed once and expanded in registers, in several streams side by side,
 // each through panels that lie behind one another: the processor reads ahead in each stream, for as

@@ -16,8 +16,8 @@ constexpr std::size_t direct_panels(std::size_t tokens) {
   return tokens <= 1 ? 8 : tokens <= 2 ? 4 : 1;
 }
 inline constexpr std::size_t kDirectFloat = 4;
-// Up to so many tokens, unpacking anew for each four costs less than expanding once: most of it hides
-// behind the products, where expanding q4 costs as much as the products of 4.5 tokens.
+// Up to so many tokens, unpacking anew for each four costs less than expanding once: most of it
+// hides behind the products, where expanding q4 costs as much as the products of 4.5 tokens.
 template <Kind kKind>
 inline constexpr std::size_t kInPlaceTokens =
     kKind == Kind::kQ4 || kKind == Kind::kQ4m ? 32 : kKind == Kind::kQ5k ? 0 : 12;
