@@ -2,7 +2,7 @@
 // they provide, for quantised kinds:
 //   kTokenBlock                    tokens of one packed block of an input of many tokens
 //   kDirect                        tokens that are few: up to so many are one packed block
-//   direct_panels(tokens)          panels that multiply_panels takes of so many
+//   direct_panels(kind, tokens)    panels that multiply_panels takes of so many; kQ4 has the most
 //   packed_group_bytes(tokens)     bytes of one packed group of a block of so many tokens
 //   pack_group(x, group, tokens, token)       quantises 32 floats into their place in the group
 //   kTilePanels                    panels that share the loads of activations
@@ -31,7 +31,7 @@ static_assert(kTileTokens % kTokenBlock == 0);
 static_assert(kExpandedBytes >= kFloatBlock * kPanelRows * sizeof(float));
 
 std::size_t tile_panels(std::size_t tokens) {
-  return tokens <= kDirect ? direct_panels(tokens) : kTilePanels;
+  return tokens <= kDirect ? direct_panels(Kind::kQ4, tokens) : kTilePanels;
 }
 
 std::size_t scratch_bytes(Kind, std::size_t, std::size_t tokens) {
@@ -215,7 +215,7 @@ template <Kind kKind, int kTokens>
 void multiply_few(const Matrix& w, std::size_t panel_begin, std::size_t panel_end,
                   const Activations& in, float* y, std::size_t y_stride) {
   if (in.tokens == kTokens) {
-    multiply_few_panels<kKind, kTokens, static_cast<int>(direct_panels(kTokens))>(
+    multiply_few_panels<kKind, kTokens, static_cast<int>(direct_panels(kKind, kTokens))>(
         w, panel_begin, panel_end, in, y, y_stride);
   } else if constexpr (kTokens > 1) {
     multiply_few<kKind, kTokens - 1>(w, panel_begin, panel_end, in, y, y_stride);

@@ -12,9 +12,18 @@
 inline constexpr std::size_t kTokenBlock = 4;
 inline constexpr std::size_t kTilePanels = 1;
 inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand in registers
-constexpr std::size_t direct_panels(std::size_t tokens) {
-  return tokens <= 1 ? 8 : tokens <= 2 ? 4 : 1;
+// As many streams as Zen 3 reads best. Kinds with super-blocks have their scales two kilobytes
+// behind the codes that want them first, so those are asked for from further ahead.
+constexpr std::size_t direct_panels(Kind kind, std::size_t tokens) {
+  if (tokens > 2) return 1;
+  return kind == Kind::kQ4 || kind == Kind::kQ4m ? 4 : kind == Kind::kQ8 ? 2 : 1;
 }
+template <>
+inline constexpr std::size_t kPrefetchBytes<Kind::kQ4k> = 4096;
+template <>
+inline constexpr std::size_t kPrefetchBytes<Kind::kQ5k> = 4096;
+template <>
+inline constexpr std::size_t kPrefetchBytes<Kind::kQ6k> = 4096;
 inline constexpr std::size_t kDirectFloat = 4;
 // Up to so many tokens, unpacking anew for each four costs less than expanding once: most of it
 // hides behind the products, where expanding q4 costs as much as the products of 4.5 tokens.

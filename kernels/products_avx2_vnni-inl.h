@@ -12,7 +12,7 @@ inline constexpr std::size_t kTokenBlock = 4;  // eight sums, two of weights, on
 inline constexpr std::size_t kTilePanels = 1;
 inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand in registers
 // As many streams as AVX-512's products take; unmeasured on a processor of this set.
-constexpr std::size_t direct_panels(std::size_t tokens) { return tokens <= 2 ? 8 : 4; }
+constexpr std::size_t direct_panels(Kind, std::size_t tokens) { return tokens <= 2 ? 8 : 4; }
 inline constexpr std::size_t kDirectFloat = 4;
 // As AVX2's products; unmeasured, too.
 template <Kind kKind>

@@ -12,7 +12,7 @@
 inline constexpr std::size_t kTokenBlock = 4;
 inline constexpr std::size_t kTilePanels = 4;
 inline constexpr std::size_t kDirect = 8;  // tokens up to which weights expand in registers
-constexpr std::size_t direct_panels(std::size_t tokens) {
+constexpr std::size_t direct_panels(Kind, std::size_t tokens) {
   return tokens <= 2 ? 8 : tokens <= 4 ? 4 : 2;
 }
 template <Kind kKind>

@@ -8,7 +8,7 @@
 inline constexpr std::size_t kTokenBlock = 4;
 inline constexpr std::size_t kTilePanels = 1;
 inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand in registers
-constexpr std::size_t direct_panels(std::size_t tokens) { return tokens <= 2 ? 4 : 1; }
+constexpr std::size_t direct_panels(Kind, std::size_t tokens) { return tokens <= 2 ? 4 : 1; }
 template <Kind kKind>
 inline constexpr std::size_t kInPlaceTokens = 0;  // several panels share activations instead
 inline constexpr std::size_t kDirectFloat = 4;

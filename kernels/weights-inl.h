@@ -93,14 +93,16 @@ THAW_INLINE float scale_of(std::uint32_t largest) {
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(s) & ~3u);
 }
 
-inline constexpr std::size_t kPrefetchBytes = 1024;  // ahead of the stream; further is no better
+// Ahead of the stream; further is no better for kinds whose scales lie beside their codes.
+template <Kind kKind>
+inline constexpr std::size_t kPrefetchBytes = 1024;
 
-// Asks for the lines that lie kPrefetchBytes beyond group g. May run past the weights' end: a
+// Asks for the lines that lie kPrefetchBytes<kind> beyond group g. May run past the weights' end: a
 // prefetch never faults.
 template <Kind kKind>
 THAW_INLINE void prefetch_group(const std::byte* panel, std::size_t g) {
   constexpr std::size_t kBytes = Layout<kKind>::kBlock / Layout<kKind>::kGroups;
-  const char* ahead = reinterpret_cast<const char*>(panel) + g * kBytes + kPrefetchBytes;
+  const char* ahead = reinterpret_cast<const char*>(panel) + g * kBytes + kPrefetchBytes<kKind>;
   THAW_UNROLL
   for (std::size_t at = 0; at < kBytes; at += 64) __builtin_prefetch(ahead + at);
 }
