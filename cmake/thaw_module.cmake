@@ -60,9 +60,7 @@ function(thaw_test name)
   target_compile_definitions(${name} PRIVATE THAW_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
   thaw_use_pch(${name} test_pch)
   if(THAW_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # In precompiled headers gcc 12 no longer knows system headers, and takes strings for overruns.
-    target_compile_options(${name} PRIVATE -Wno-array-bounds -Wno-stringop-overflow
-      -Wno-stringop-overread -Wno-restrict)
+    target_compile_options(${name} PRIVATE ${thaw_false_overruns})
   endif()
   add_test(NAME ${name} COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:${name}>)
   if(NOT arg_TIMEOUT)
