@@ -12,16 +12,24 @@
 inline constexpr std::size_t kTokenBlock = 4;
 inline constexpr std::size_t kTilePanels = 1;
 inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand in registers
-// As many streams as Zen 3 reads best. Kinds with super-blocks have their scales two kilobytes
-// behind the codes that want them first, so those are asked for from further ahead.
+// As many streams as Zen 3 reads best, and how far ahead it is asked to. Kinds with super-blocks have
+// their scales two kilobytes behind the codes that want them first, so those are asked for from
+// further ahead: about a block.
 constexpr std::size_t direct_panels(Kind kind, std::size_t tokens) {
   if (tokens > 2) return 1;
-  return kind == Kind::kQ4 || kind == Kind::kQ4m ? 4 : kind == Kind::kQ8 ? 2 : 1;
+  switch (kind) {
+    case Kind::kQ4:
+    case Kind::kQ4m:
+    case Kind::kQ4k: return 4;
+    case Kind::kQ5k:
+    case Kind::kQ8: return 2;
+    default: return 1;
+  }
 }
 template <>
-inline constexpr std::size_t kPrefetchBytes<Kind::kQ4k> = 4096;
+inline constexpr std::size_t kPrefetchBytes<Kind::kQ4k> = 2560;
 template <>
-inline constexpr std::size_t kPrefetchBytes<Kind::kQ5k> = 4096;
+inline constexpr std::size_t kPrefetchBytes<Kind::kQ5k> = 2816;
 template <>
 inline constexpr std::size_t kPrefetchBytes<Kind::kQ6k> = 4096;
 inline constexpr std::size_t kDirectFloat = 4;

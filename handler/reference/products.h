@@ -8,7 +8,8 @@
 
 namespace thaw::reference {
 
-// Calls of multiply() at once. OpenBLAS lends each a buffer, of which every build has 50 or more.
+// Calls of multiply() at once; one after another where OpenBLAS was built without threads. It lends
+// each a buffer, of which every build has 50 or more.
 inline constexpr unsigned kProductsAtOnceMax = 32;
 
 // To be called before the first product: lets each be computed by the thread that asks for it,
