@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <ranges>
 #include <system_error>
 
 #include "base/check.h"
@@ -21,8 +22,7 @@ constexpr std::uint64_t kChunkBytes = 2u << 20;
 constexpr std::size_t kReadersMax = 2;
 // Places of the weights that are looked at to see whether they are in the page cache.
 constexpr std::uint64_t kSamples = 8;
-// From the page cache a chunk comes in some microseconds; one that takes longer than this came
-// from a disk, and the rest is read ahead.
+// A chunk that was read and took longer than this came from a disk, and the rest is read ahead.
 constexpr std::chrono::microseconds kSlow{500};
 
 // Sections of which an invocation uses parts, or which are large.
@@ -57,9 +57,7 @@ Supply::Supply(Reader& reader, Paging paging, Verify verify)
   const auto weights = reader.section(SectionType::kWeights);
   if (!weights || weights->empty()) return;
   weights_ = *weights;
-  const auto offset = static_cast<std::uint64_t>(weights_.data() - file_.data());
-  next_ = offset / kChunkBytes;
-  end_ = (offset + weights_.size() - 1) / kChunkBytes + 1;
+  ahead_of_use_ = chunks_of(weights_);
   private_ = paging == Paging::kRead && reader.mapping().make_private(weights_).has_value();
 }
 
@@ -77,38 +75,56 @@ bool Supply::weights_cached() const {
   return true;
 }
 
+Supply::Chunks Supply::chunks_of(Bytes bytes) const {
+  if (bytes.empty()) return {};
+  const auto offset = static_cast<std::uint64_t>(bytes.data() - file_.data());
+  return {offset / kChunkBytes, (offset + bytes.size() - 1) / kChunkBytes + 1};
+}
+
+// Does nothing where readers are at work, or nothing is left for them.
 void Supply::start_readers() {
   const std::lock_guard lock(readers_mutex_);
-  if (!readers_.empty() || stopping_.load(std::memory_order_relaxed)) return;
+  if (stopping_.load(std::memory_order_relaxed)) return;
+  cold_.store(true, std::memory_order_relaxed);
+  {
+    const std::lock_guard order(order_mutex_);
+    if (running_ > 0 || failed_.load(std::memory_order_relaxed)) return;
+    if (urgent_.empty() && ahead_of_use_.next == ahead_of_use_.end) return;
+    running_ = kReadersMax;
+  }
+  for (std::thread& ended : readers_) ended.join();
+  readers_.clear();
   // Signals belong to main's thread.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
-    for (std::size_t i = 0; i < kReadersMax; ++i) readers_.emplace_back([this] { read_ahead(); });
+    while (readers_.size() < kReadersMax) readers_.emplace_back([this] { read_ahead(); });
   } catch (const std::system_error&) {
     // Without them whoever needs bytes brings them in: slower, but right.
+    const std::lock_guard order(order_mutex_);
+    running_ -= kReadersMax - readers_.size();
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-// Nothing where nothing is left.
+// Nothing where nothing is left: the reader is done.
 std::optional<std::uint64_t> Supply::take_chunk() {
-  if (urgent_next_.load(std::memory_order_relaxed) < urgent_end_.load(std::memory_order_acquire)) {
-    const std::uint64_t chunk = urgent_next_.fetch_add(1, std::memory_order_relaxed);
-    if (chunk < urgent_end_.load(std::memory_order_acquire)) return chunk;
+  const std::lock_guard lock(order_mutex_);
+  if (!stopping_.load(std::memory_order_relaxed) && !failed_.load(std::memory_order_relaxed)) {
+    for (; !urgent_.empty(); urgent_.pop_front()) {
+      if (urgent_.front().next < urgent_.front().end) return urgent_.front().next++;
+    }
+    if (ahead_of_use_.next < ahead_of_use_.end) return ahead_of_use_.next++;
   }
-  const std::uint64_t chunk = next_.fetch_add(1, std::memory_order_relaxed);
-  if (chunk < end_) return chunk;
+  --running_;
   return std::nullopt;
 }
 
 void Supply::read_ahead() {
-  while (!stopping_.load(std::memory_order_relaxed) && !failed_.load(std::memory_order_relaxed)) {
-    const std::optional<std::uint64_t> chunk = take_chunk();
-    if (!chunk) return;
-    if (bring(*chunk)) ahead_.fetch_add(1, std::memory_order_relaxed);
+  while (const std::optional<std::uint64_t> chunk = take_chunk()) {
+    if (bring(*chunk) != Brought::kByOthers) ahead_.fetch_add(1, std::memory_order_relaxed);
   }
 }
 
@@ -117,23 +133,26 @@ Bytes Supply::bytes_of(std::uint64_t chunk) const {
   return file_.subspan(begin, std::min(kChunkBytes, file_.size() - begin));
 }
 
-// Brings a chunk in unless somebody does or did; whether it was this call.
-bool Supply::bring(std::uint64_t chunk) {
+// Brings a chunk in unless somebody does or did.
+Supply::Brought Supply::bring(std::uint64_t chunk) {
   std::uint32_t expected = kAbsent;
   if (!chunks_[chunk].compare_exchange_strong(expected, kComing, std::memory_order_acq_rel)) {
-    return false;
+    return Brought::kByOthers;
   }
   // What lies in the page cache is best left to the page faults of its use: they map whole folios,
-  // which populating looks through page by page.
+  // which populating looks through page by page. While a disk is read, a chunk that begins in the
+  // cache need not end there: the kernel is reading ahead, too.
   const Mapping& mapping = reader_.mapping();
-  if (private_ || !mapping.is_cached(chunk * kChunkBytes)) {
+  const bool is_cached = !private_ && !cold_.load(std::memory_order_relaxed) &&
+                         mapping.is_cached(chunk * kChunkBytes);
+  if (!is_cached) {
     const Result<Done> done = mapping.populate(bytes_of(chunk));
     if (!done) fail_with(done.error());
   }
   // After a failure, too: who waits goes on, and settle() tells.
   chunks_[chunk].store(kThere, std::memory_order_release);
   chunks_[chunk].notify_all();
-  return true;
+  return is_cached ? Brought::kFromCache : Brought::kRead;
 }
 
 void Supply::fail_with(Error error) {
@@ -144,7 +163,8 @@ void Supply::fail_with(Error error) {
 
 void Supply::need_chunk(std::uint64_t chunk) {
   const auto begin = SteadyClock::now();
-  if (bring(chunk)) {
+  const Brought brought = bring(chunk);
+  if (brought != Brought::kByOthers) {
     here_.fetch_add(1, std::memory_order_relaxed);
   } else {
     std::uint32_t state = chunks_[chunk].load(std::memory_order_acquire);
@@ -155,40 +175,31 @@ void Supply::need_chunk(std::uint64_t chunk) {
   }
   const auto took = SteadyClock::now() - begin;
   waited_ns_.fetch_add(std::chrono::nanoseconds(took).count(), std::memory_order_relaxed);
-  if (took > kSlow && next_.load(std::memory_order_relaxed) < end_) start_readers();
+  if (brought == Brought::kRead && took > kSlow) start_readers();
 }
 
 void Supply::need(Bytes bytes) {
-  if (bytes.empty()) return;
-  const auto offset = static_cast<std::uint64_t>(bytes.data() - file_.data());
-  const std::uint64_t last = (offset + bytes.size() - 1) / kChunkBytes;
-  for (std::uint64_t chunk = offset / kChunkBytes; chunk <= last; ++chunk) {
+  const Chunks needed = chunks_of(bytes);
+  for (std::uint64_t chunk = needed.next; chunk < needed.end; ++chunk) {
     if (chunks_[chunk].load(std::memory_order_acquire) != kThere) need_chunk(chunk);
   }
 }
 
-void Supply::expect(Bytes bytes) const {
-  if (bytes.empty()) return;
-  const auto offset = static_cast<std::uint64_t>(bytes.data() - file_.data());
-  const std::uint64_t chunk = offset / kChunkBytes;
-  if (chunks_[chunk].load(std::memory_order_relaxed) != kAbsent) return;
-  const bool in_weights =
-      bytes.data() >= weights_.data() && bytes.data() < weights_.data() + weights_.size();
-  if (private_ && in_weights) return;  // the page cache has no part in these
-  if (!reader_.mapping().is_cached(offset)) reader_.mapping().will_need(bytes_of(chunk));
-}
-
 void Supply::hurry(Bytes bytes) {
-  if (bytes.size() > kChunkBytes) {
-    const auto offset = static_cast<std::uint64_t>(bytes.data() - file_.data());
-    urgent_end_.store(0, std::memory_order_release);
-    urgent_next_.store(offset / kChunkBytes, std::memory_order_relaxed);
-    urgent_end_.store((offset + bytes.size() - 1) / kChunkBytes + 1, std::memory_order_release);
+  if (!cold_.load(std::memory_order_relaxed)) return;  // what is cached needs no readers
+  const Chunks wanted = chunks_of(bytes);
+  const auto is_asked_for = [this](std::uint64_t chunk) {
+    return chunks_[chunk].load(std::memory_order_relaxed) != kAbsent;
+  };
+  if (std::ranges::all_of(std::views::iota(wanted.next, wanted.end), is_asked_for)) return;
+  {
+    const std::lock_guard lock(order_mutex_);
+    urgent_.push_back(wanted);
   }
+  start_readers();
 }
 
 Result<Done> Supply::fetch(Bytes bytes, ThreadPool* pool) {
-  hurry(bytes);
   need(bytes);
   if (failed_.load(std::memory_order_acquire)) {
     const std::lock_guard lock(error_mutex_);
@@ -204,25 +215,36 @@ Result<Done> Supply::check_opening(ThreadPool* pool) {
     checks_.store(false, std::memory_order_relaxed);
     return reader_.check_end();
   }
+  if (!weights_.empty() && (private_ || !weights_cached())) {
+    // What is small goes first: behind weights the first event would wait.
+    if (verify_ == Verify::kLazy) {
+      for (const Bytes part : small_parts()) urgent_.push_back(chunks_of(part));
+    }
+    start_readers();
+  }
   if (verify_ == Verify::kLazy) THAW_TRY_DO(check_small());
-  // Not earlier: what is small would wait behind what is large (6 ms to the first event become 21).
-  if (!weights_.empty() && (private_ || !weights_cached())) start_readers();
   return Done{};
 }
 
-Result<Done> Supply::check_small() {
-  // Each section with the padding before it; large ones' padding alone, and not what follows one,
-  // which shares its last granule.
+// Each small section with the padding before it; large ones' padding alone, and not what follows
+// one, which shares its last granule.
+std::vector<Bytes> Supply::small_parts() const {
+  std::vector<Bytes> parts;
   std::uint64_t begin = 0;
   bool after_large = false;
   for (const Section& section : reader_.sections()) {
     const bool large = is_read_in_parts(section.type);
     const std::uint64_t end = section.offset + (large ? 0 : section.bytes.size());
     if (after_large) begin = section.offset;
-    if (begin < end) THAW_TRY_DO(fetch(file_.subspan(begin, end - begin)));
+    if (begin < end) parts.push_back(file_.subspan(begin, end - begin));
     begin = section.offset + section.bytes.size();
     after_large = large;
   }
+  return parts;
+}
+
+Result<Done> Supply::check_small() {
+  for (const Bytes part : small_parts()) THAW_TRY_DO(fetch(part));
   return reader_.check_end();
 }
 

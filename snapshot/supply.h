@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -49,8 +50,6 @@ class Supply {
   // Errors: kCorrupt, kIo.
   Result<Done> check_opening(ThreadPool* pool);
 
-  // These bytes will be needed soon: a disk begins to read them. Waits for nothing.
-  void expect(Bytes bytes) const;
   // Returns once these bytes of the map are in memory: brings them there, or waits for who does.
   // What cannot be read is told by settle().
   void need(Bytes bytes);
@@ -60,10 +59,11 @@ class Supply {
   void pass(Bytes bytes) {
     if (checks()) granules_->pass(bytes);
   }
-  // What is read ahead from now on begins with these bytes. Waits for nothing.
+  // What is read ahead goes on with these bytes, behind those of earlier calls and before the
+  // weights. Waits for nothing.
   void hurry(Bytes bytes);
-  // hurry() and need(), and the bytes are checked now: for what is used once and here and there (a
-  // prefix, rows of an embedding). Errors: kCorrupt, kIo.
+  // need(), and the bytes are checked now: for what is used once and here and there (a prefix, rows of
+  // an embedding). Errors: kCorrupt, kIo.
   Result<Done> fetch(Bytes bytes, ThreadPool* pool = nullptr);
 
   // Whether everything that was used up to now was sound; to be asked before what was computed is
@@ -82,10 +82,18 @@ class Supply {
  private:
   enum State : std::uint32_t { kAbsent, kComing, kThere };
   using Chunk = std::atomic<std::uint32_t>;
+  // Chunks [next, end) that are still to be taken.
+  struct Chunks {
+    std::uint64_t next = 0;
+    std::uint64_t end = 0;
+  };
 
+  std::vector<Bytes> small_parts() const;
   Result<Done> check_small();
+  Chunks chunks_of(Bytes bytes) const;
   std::optional<std::uint64_t> take_chunk();
-  bool bring(std::uint64_t chunk);
+  enum class Brought : unsigned char { kByOthers, kFromCache, kRead };
+  Brought bring(std::uint64_t chunk);
   void need_chunk(std::uint64_t chunk);
   Bytes bytes_of(std::uint64_t chunk) const;
   bool weights_cached() const;
@@ -103,11 +111,12 @@ class Supply {
   std::atomic<bool> checks_;  // weights are still to be checked
   FileState state_;           // when it was opened
 
-  std::vector<Chunk> chunks_;           // of kChunkBytes of the file
-  std::atomic<std::uint64_t> next_{0};  // the chunk that a reader takes next
-  std::uint64_t end_ = 0;               // past the last that they take
-  // What fetch() waits for is read before the weights go on.
-  std::atomic<std::uint64_t> urgent_next_{0}, urgent_end_{0};
+  std::vector<Chunk> chunks_;      // of kChunkBytes of the file
+  std::atomic<bool> cold_{false};  // readers are at work, or were
+  std::mutex order_mutex_;
+  std::size_t running_ = 0;    // readers; guarded by order_mutex_
+  std::deque<Chunks> urgent_;  // what the readers take first; guarded by order_mutex_
+  Chunks ahead_of_use_;        // the weights, which they take then; guarded by order_mutex_
   std::atomic<bool> stopping_{false};
   std::mutex readers_mutex_;
   std::vector<std::thread> readers_;  // guarded by readers_mutex_

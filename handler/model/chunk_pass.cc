@@ -51,9 +51,7 @@ Result<Done> ChunkPass::run() {
   const Config& c = plan_.config;
   scratch_.x.floats(rows_ * c.dim);
   scratch_.h.floats(rows_ * c.dim);
-  if (supply_ != nullptr) {
-    for (const Segment& segment : segments_) supply_->hurry(segment.session->unchecked().bytes());
-  }
+  if (supply_ != nullptr) read_ahead();
   cut_attention();
   THAW_TRY_DO(embed());
   prepare_rope();
@@ -86,15 +84,19 @@ Bytes ChunkPass::embedding_of(Token token) const {
   return {table.panels + token / kernels::kPanelRows * panel, panel};
 }
 
+// From a disk, what this chunk uses before the weights: rows of the embedding, which lie here and
+// there, then the restored prefix.
+void ChunkPass::read_ahead() {
+  for (const Segment& segment : segments_) {
+    for (const Token token : segment.tokens) supply_->hurry(embedding_of(token));
+  }
+  for (const Segment& segment : segments_) supply_->hurry(segment.session->unchecked().bytes());
+}
+
 Result<Done> ChunkPass::embed() {
   const Config& c = plan_.config;
   const bool tied = plan_.embedding_rows.empty();
   float* x = scratch_.x.floats(rows_ * c.dim);
-  // Rows lie here and there: from a disk, all are asked for before the first is waited for.
-  for (const Segment& segment : segments_) {
-    if (supply_ == nullptr) break;
-    for (const Token token : segment.tokens) supply_->expect(embedding_of(token));
-  }
   for (const Segment& segment : segments_) {
     for (std::size_t t = 0; t < segment.tokens.size(); ++t) {
       const Token token = segment.tokens[t];

@@ -89,6 +89,7 @@ class ChunkPass {
   };
 
   Bytes embedding_of(Token token) const;
+  void read_ahead();
   Result<Done> embed();
   void prepare_rope();
   void layer(std::uint32_t index);

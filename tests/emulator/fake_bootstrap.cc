@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,7 +16,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "runtime/lambda/crew.h"
 #include "runtime/lambda/protocol.h"
@@ -44,9 +44,14 @@ Crew* running = nullptr;
 std::atomic<std::int64_t> ticks{0};
 
 // Memory of its own, touched.
-void allocate(std::int64_t mb) {
-  static std::vector<char> held;
-  held.assign(static_cast<std::size_t>(mb) << 20, 'x');
+// Memory that stays: no allocator's, and without the shadow that ThreadSanitizer would give it, so that
+// it is as much as was asked for in every build.
+__attribute__((no_sanitize("thread"))) void allocate(std::int64_t mb) {
+  const std::size_t bytes = static_cast<std::size_t>(mb) << 20;
+  void* const held =
+      ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (held == MAP_FAILED) return;
+  for (std::size_t at = 0; at < bytes; at += 4096) static_cast<volatile char*>(held)[at] = 'x';
 }
 
 // Bytes that are no HTTP, to the platform itself.

@@ -228,6 +228,24 @@ TEST_P(SupplyReads, TheWeightsAlsoAfterAHurriedPrefix) {
   EXPECT_TRUE(supply.settle(nullptr));
 }
 
+TEST_P(SupplyReads, WhatIsHurriedOnceTheWeightsAreThere) {
+  Random random(23);
+  put(write({{SectionType::kWeights, "", random_blob(random, 6 * kMiB)},
+             {SectionType::kPrefixKv, "p", random_blob(random, 12 * kMiB)}}));
+  const auto reader = open(system_files(), path_);
+  Supply supply(*reader, GetParam(), Verify::kLazy);
+  ASSERT_TRUE(supply.check_opening(nullptr));
+  supply.need(weights_of(*reader));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the readers are done, most likely
+  const auto before = supply.counts().chunks_ahead;
+  for (int i = 0; i < 3; ++i) supply.hurry(*reader->section(SectionType::kPrefixKv));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (supply.counts().chunks_ahead < before + 5 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  EXPECT_GE(supply.counts().chunks_ahead, before + 5);
+}
+
 TEST_P(SupplyFile, AFileThatLosesBytesIsAnErrorHoweverFarTheUseWas) {
   const std::uint64_t size = some_snapshot().size();
   for (const std::uint64_t left :
