@@ -12,9 +12,9 @@
 inline constexpr std::size_t kTokenBlock = 4;
 inline constexpr std::size_t kTilePanels = 1;
 inline constexpr std::size_t kDirect = 4;  // tokens up to which weights expand in registers
-// As many streams as Zen 3 reads best, and how far ahead it is asked to. Kinds with super-blocks have
-// their scales two kilobytes behind the codes that want them first, so those are asked for from
-// further ahead: about a block.
+// As many streams as Zen 3 reads best, and how far ahead it is asked to. Kinds with super-blocks
+// have their scales two kilobytes behind the codes that want them first, so those are asked for
+// from further ahead: about a block.
 constexpr std::size_t direct_panels(Kind kind, std::size_t tokens) {
   if (tokens > 2) return 1;
   switch (kind) {

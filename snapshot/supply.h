@@ -62,8 +62,8 @@ class Supply {
   // What is read ahead goes on with these bytes, behind those of earlier calls and before the
   // weights. Waits for nothing.
   void hurry(Bytes bytes);
-  // need(), and the bytes are checked now: for what is used once and here and there (a prefix, rows of
-  // an embedding). Errors: kCorrupt, kIo.
+  // need(), and the bytes are checked now: for what is used once and here and there (a prefix, rows
+  // of an embedding). Errors: kCorrupt, kIo.
   Result<Done> fetch(Bytes bytes, ThreadPool* pool = nullptr);
 
   // Whether everything that was used up to now was sound; to be asked before what was computed is
