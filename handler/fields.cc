@@ -1,20 +1,21 @@
 #include "handler/fields.h"
 
 #include "base/str.h"
+#include "snapshot/name.h"
 
 namespace thaw::handler {
 
 void Fields::wrong(std::string_view name, std::string_view found, std::string_view wanted) {
   if (failed()) return;
   std::string field = full_name(name);
-  std::string message = cat("'", field, "': found ", found, ", wanted ", wanted);
+  std::string message = cat(snapshot::quote(field), ": found ", found, ", wanted ", wanted);
   error_ = FieldError{Code::kInvalid, std::move(field), std::move(message)};
 }
 
 void Fields::unsupported(std::string_view name, std::string_view detail) {
   if (failed()) return;
   std::string field = full_name(name);
-  std::string message = cat("'", field, "': ", detail);
+  std::string message = cat(snapshot::quote(field), ": ", detail);
   error_ = FieldError{Code::kUnsupported, std::move(field), std::move(message)};
 }
 

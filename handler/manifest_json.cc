@@ -7,6 +7,7 @@
 #include "handler/fields.h"
 #include "handler/manifest.h"
 #include "handler/request.h"
+#include "snapshot/name.h"
 
 namespace thaw::handler {
 namespace {
@@ -18,7 +19,7 @@ void refuse_unknown(Fields& fields, const json::Value& object,
   for (const std::string_view name : known) names += cat(names.empty() ? "" : ", ", name);
   for (const json::Value& member : object) {
     if (std::find(known.begin(), known.end(), member.key()) == known.end()) {
-      fields.wrong(member.key().substr(0, 64), "an unknown field", names);
+      fields.wrong(member.key(), "an unknown field", names);
     }
   }
 }
@@ -102,9 +103,9 @@ Result<Done> read_events(const json::Value& object, Manifest& manifest) {
   for (const json::Value& member : object) {
     SourceMapping mapping;
     mapping.source = member.key();
-    const std::string prefix = cat("events.", member.key().substr(0, 64));
+    const std::string prefix = cat("events.", member.key());
     if (!member.is_object()) {
-      return fail(Code::kInvalid, cat("manifest '", prefix, "': found ",
+      return fail(Code::kInvalid, cat("manifest ", snapshot::quote(prefix), ": found ",
                                       json::name_of(member.type()), ", wanted an object"));
     }
     THAW_TRY_DO(read_mapping(member, cat(prefix, "."), mapping));

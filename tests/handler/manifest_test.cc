@@ -106,6 +106,11 @@ TEST(Manifest, NamesWhatIsWrong) {
   const std::pair<std::string, std::string> cases[] = {
       {"", "manifest: JSON: byte 0: found the end, wanted a value"},
       {"[]", "manifest: found an array, wanted an object"},
+      {R"({"na\nme": 1})",
+       "manifest 'na?me': found an unknown field, wanted $schema, name, task, "
+       "system, prefixes, invoke_mode, defaults, limits, events"},
+      {R"({"events": {"a\u0007b": 3}})",
+       "manifest 'events.a?b': found a number, wanted an object"},
       {R"({"nmae":"x"})",
        "manifest 'nmae': found an unknown field, wanted $schema, name, task, "
        "system, prefixes, invoke_mode, defaults, limits, "
