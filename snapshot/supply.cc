@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <csignal>
-#include <ranges>
 #include <system_error>
 
 #include "base/check.h"
@@ -187,11 +186,12 @@ void Supply::need(Bytes bytes) {
 
 void Supply::hurry(Bytes bytes) {
   if (!cold_.load(std::memory_order_relaxed)) return;  // what is cached needs no readers
-  const Chunks wanted = chunks_of(bytes);
+  Chunks wanted = chunks_of(bytes);
   const auto is_asked_for = [this](std::uint64_t chunk) {
     return chunks_[chunk].load(std::memory_order_relaxed) != kAbsent;
   };
-  if (std::ranges::all_of(std::views::iota(wanted.next, wanted.end), is_asked_for)) return;
+  while (wanted.next < wanted.end && is_asked_for(wanted.next)) ++wanted.next;
+  if (wanted.next == wanted.end) return;
   {
     const std::lock_guard lock(order_mutex_);
     urgent_.push_back(wanted);
