@@ -10,6 +10,7 @@
 #include "handler/freeze/source.h"
 #include "handler/freeze/tensor_names.h"
 #include "kernels/kernels.h"
+#include "snapshot/name.h"
 
 namespace thaw::freeze {
 namespace {
@@ -62,7 +63,8 @@ class GgufSource final : public ModelSource {
     if (architecture_ == "qwen3") config.architecture = 3;
     if (config.architecture == 0) {
       return unsupported(
-          cat("architecture '", architecture_, "', this build evaluates llama, qwen2 and qwen3"));
+          cat("architecture ", snapshot::quote(architecture_),
+              ", this build evaluates llama, qwen2 and qwen3"));
     }
     const std::uint64_t parts = file_->integer("split.count").value_or(1);
     if (parts > 1) {
@@ -103,7 +105,8 @@ Result<Done> GgufSource::read_tensor(const gguf::Tensor& tensor) {
   to.bytes = tensor.bytes;
   if (tensor.shape.size() > 2) {
     return unsupported(
-        cat("tensor '", tensor.name, "' has ", tensor.shape.size(), " dimensions, wanted 1 or 2"));
+        cat("tensor ", snapshot::quote(tensor.name), " has ", tensor.shape.size(),
+            " dimensions, wanted 1 or 2"));
   }
   if (tensor.name == "rope_freqs.weight") {
     rope_divisors_.resize(to.rows * to.cols);
@@ -112,8 +115,8 @@ Result<Done> GgufSource::read_tensor(const gguf::Tensor& tensor) {
   const auto place = find_tensor(kGgufNames, tensor.name);
   // A tensor this build would silently leave out changes the model: refuse it.
   if (!place) {
-    return unsupported(cat("tensor '", tensor.name, "', not part of a plain ", architecture_,
-                           " model; this build cannot evaluate it"));
+    return unsupported(cat("tensor ", snapshot::quote(tensor.name), ", not part of a plain ",
+                           architecture_, " model; this build cannot evaluate it"));
   }
   if (place->is_derived) return Done{};
   to.role = place->role;
@@ -176,7 +179,8 @@ Result<Done> GgufSource::read_rope() {
     scaling.attention_factor =
         extra * (scaling.factor > 1 ? 0.1 * std::log(scaling.factor) + 1 : 1.0);
   } else if (type != "none") {
-    return unsupported(cat("rope scaling '", type, "', this build knows none, linear and yarn"));
+    return unsupported(cat("rope scaling ", snapshot::quote(type),
+                           ", this build knows none, linear and yarn"));
   }
   const double base = file_->number(key("rope.freq_base")).value_or(10000);
   THAW_TRY(rope, make_rope(dims, base, scaling, rope_divisors_));
@@ -196,7 +200,8 @@ Result<Done> GgufSource::read_tokenizer() {
   } else if (model == "llama") {
     to.model = text::TokenizerSource::Model::kSentencePiece;
   } else {
-    return unsupported(cat("tokenizer '", model, "', this build knows gpt2 and llama"));
+    return unsupported(
+        cat("tokenizer ", snapshot::quote(model), ", this build knows gpt2 and llama"));
   }
   to.pre = file_->text("tokenizer.ggml.pre").value_or("default");
   const auto copy = [](const auto& views) {

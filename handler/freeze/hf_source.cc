@@ -9,6 +9,7 @@
 #include "handler/freeze/source.h"
 #include "handler/freeze/tensor_names.h"
 #include "kernels/kernels.h"
+#include "snapshot/name.h"
 #include "snapshot/safetensors/safetensors.h"
 
 namespace thaw::freeze {
@@ -95,7 +96,8 @@ Result<Done> HfSource::read_sizes() {
   if (arch == "qwen2") c.architecture = 2;
   if (arch == "qwen3") c.architecture = 3;
   if (c.architecture == 0) {
-    return unsupported(cat("model_type '", arch, "', this build evaluates llama, qwen2 and qwen3"));
+    return unsupported(cat("model_type ", snapshot::quote(arch),
+                           ", this build evaluates llama, qwen2 and qwen3"));
   }
   if (flag("use_sliding_window")) return unsupported("sliding-window attention");
   const auto activation = config_.find("hidden_act");
@@ -166,7 +168,8 @@ Result<Done> HfSource::read_rope() {
     scaling.attention_factor = number(scaling_json, "attention_factor");
   } else if (type != "default") {
     return unsupported(
-        cat("rope scaling '", type, "', this build knows default, linear, llama3 and yarn"));
+        cat("rope scaling ", snapshot::quote(type),
+            ", this build knows default, linear, llama3 and yarn"));
   }
   THAW_TRY(rope, make_rope(dims, base, scaling, {}));
   config.rope_pairs = dims / 2;
@@ -194,13 +197,14 @@ Result<Done> HfSource::read_tensor(const safetensors::Tensor& tensor) {
     case safetensors::Type::kBf16: to.type = gguf::Type::kBf16; break;
     case safetensors::Type::kF64: to.type = gguf::Type::kF64; break;
     default:
-      return unsupported(cat("tensor '", tensor.name,
-                             "': an element type that is none of F64, F32, F16, BF16; freeze the "
+      return unsupported(cat("tensor ", snapshot::quote(tensor.name),
+                             ": an element type that is none of F64, F32, F16, BF16; freeze the "
                              "model's original weights"));
   }
   if (tensor.shape.empty() || tensor.shape.size() > 2) {
     return unsupported(
-        cat("tensor '", tensor.name, "' has ", tensor.shape.size(), " dimensions, wanted 1 or 2"));
+        cat("tensor ", snapshot::quote(tensor.name), " has ", tensor.shape.size(),
+            " dimensions, wanted 1 or 2"));
   }
   to.cols = tensor.shape.back();
   to.rows = tensor.shape.size() == 2 ? tensor.shape[0] : 1;
@@ -208,7 +212,8 @@ Result<Done> HfSource::read_tensor(const safetensors::Tensor& tensor) {
   // A tensor this build would silently leave out changes the model: refuse it.
   if (!place) {
     return unsupported(
-        cat("tensor '", tensor.name, "', not part of a plain llama, qwen2 or qwen3 model"));
+        cat("tensor ", snapshot::quote(tensor.name),
+            ", not part of a plain llama, qwen2 or qwen3 model"));
   }
   if (place->is_derived) return Done{};
   to.role = place->role;

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/str.h"
+#include "snapshot/name.h"
 
 namespace thaw::freeze {
 namespace {
@@ -106,7 +107,7 @@ class Builder {
     const auto merges = model->find("merges");
     if ((!type.empty() && type != "BPE") || vocab == model->end() || !vocab->is_object() ||
         merges == model->end() || !merges->is_array()) {
-      return unsupported(cat("a model of type '", type, "', this build reads BPE"));
+      return unsupported(cat("a model of type ", snapshot::quote(type), ", this build reads BPE"));
     }
     for (const auto& [spelling, id] : vocab->items()) THAW_TRY_DO(place(spelling, id));
     for (const json& merge : *merges) {
