@@ -119,6 +119,9 @@ TEST_F(FileMap, WithoutDirectReadsItReadsThroughThePageCache) {
 }
 
 TEST_F(FileMap, BytesThatAreGoneAreAnErrorInEveryWay) {
+#ifdef THAW_UNDER_QEMU
+  GTEST_SKIP() << "qemu-user ignores madvise";
+#endif
   for (const bool private_memory : {false, true}) {
     write(4 * kMiB);
     const auto mapping = system_files().map(path_);
@@ -136,6 +139,9 @@ TEST_F(FileMap, BytesThatAreGoneAreAnErrorInEveryWay) {
 }
 
 TEST_F(FileMap, TellsWhetherAPageIsCachedAndHowTheFileIsNow) {
+#ifdef THAW_UNDER_QEMU
+  GTEST_SKIP() << "qemu-user has no RWF_NOWAIT";
+#endif
   write(4 * kMiB);
   const auto mapping = system_files().map(path_);
   ASSERT_TRUE(mapping);

@@ -78,6 +78,10 @@ TEST(Kill, RunsEveryEventThatWasAcceptedWheneverTheEmulatorIsKilled) {
   constexpr int kKills = 25, kCallers = 4;
   std::mutex mutex;
   std::set<std::string> accepted;  // guarded by mutex
+  const auto accepted_count = [&] {
+    const std::lock_guard lock(mutex);
+    return accepted.size();
+  };
   int next_name = 0;
   for (int round = 0; round < kKills; ++round) {
     Host host(directory);
@@ -108,6 +112,13 @@ TEST(Kill, RunsEveryEventThatWasAcceptedWheneverTheEmulatorIsKilled) {
           accepted.insert(name);
         }
       });
+    }
+    // Every other round is killed at any time, the rest once some events are accepted, on slow
+    // machines, too.
+    const std::size_t wanted = round % 2 == 0 ? accepted_count() + 10 : 0;
+    const auto until = std::chrono::steady_clock::now() + 20s;
+    while (accepted_count() < wanted && std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(1ms);
     }
     std::this_thread::sleep_for(std::chrono::microseconds(random.below(120'000)));
     host.end(SIGKILL);
