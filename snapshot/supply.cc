@@ -197,6 +197,7 @@ void Supply::hurry(Bytes bytes) {
     urgent_.push_back(wanted);
   }
   start_readers();
+
 }
 
 Result<Done> Supply::fetch(Bytes bytes, ThreadPool* pool) {
@@ -218,6 +219,7 @@ Result<Done> Supply::check_opening(ThreadPool* pool) {
   if (!weights_.empty() && (private_ || !weights_cached())) {
     // What is small goes first: behind weights the first event would wait.
     if (verify_ == Verify::kLazy) {
+      const std::lock_guard lock(order_mutex_);
       for (const Bytes part : small_parts()) urgent_.push_back(chunks_of(part));
     }
     start_readers();

@@ -9,6 +9,7 @@
 #include "handler/freeze/rope.h"
 #include "handler/freeze/source.h"
 #include "handler/freeze/tensor_names.h"
+#include "handler/text/pre_tokenizer.h"
 #include "kernels/kernels.h"
 #include "snapshot/name.h"
 
@@ -204,6 +205,10 @@ Result<Done> GgufSource::read_tokenizer() {
         cat("tokenizer ", snapshot::quote(model), ", this build knows gpt2 and llama"));
   }
   to.pre = file_->text("tokenizer.ggml.pre").value_or("default");
+  if (to.model == text::TokenizerSource::Model::kByteBpe && !text::pre_tokenizer_named(to.pre)) {
+    return unsupported(cat("pre-tokenizer ", snapshot::quote(to.pre), ", this build knows ",
+                           text::pre_tokenizer_names()));
+  }
   const auto copy = [](const auto& views) {
     return std::vector<std::string>(views.begin(), views.end());
   };

@@ -13,13 +13,6 @@
 namespace thaw::text {
 namespace {
 
-// A stranger's name of a pre-tokenizer, where it is one that a message can hold.
-std::string shown(std::string_view name) {
-  const auto is_plain = [](char letter) { return letter > ' ' && letter <= '~'; };
-  if (name.size() > 64 || !std::all_of(name.begin(), name.end(), is_plain)) return "of odd letters";
-  return cat("'", name, "'");
-}
-
 using Model = TokenizerSource::Model;
 
 Error corrupt(std::string_view what) {
@@ -130,8 +123,8 @@ class Builder {
     } else {
       const auto pre = pre_tokenizer_named(source_.pre);
       if (!pre) {
-        return fail(Code::kUnsupported, cat("build tokenizer: pre-tokenizer ", shown(source_.pre),
-                                            " is not known; known are ", pre_tokenizer_names()));
+        return fail(Code::kUnsupported, cat("build tokenizer: pre-tokenizer '", source_.pre,
+                                            "' is not known; known are ", pre_tokenizer_names()));
       }
       pre_ = *pre;
     }

@@ -43,9 +43,8 @@ Crew* running = nullptr;
 
 std::atomic<std::int64_t> ticks{0};
 
-// Memory of its own, touched.
-// Memory that stays: no allocator's, and without the shadow that ThreadSanitizer would give it, so
-// that it is as much as was asked for in every build.
+// Memory that is touched and stays: no allocator's, and without the shadow that ThreadSanitizer
+// would give it, so that it is as much as was asked for in every build.
 __attribute__((no_sanitize("thread"))) void allocate(std::int64_t mb) {
   const std::size_t bytes = static_cast<std::size_t>(mb) << 20;
   void* const held =
