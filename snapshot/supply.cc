@@ -197,7 +197,6 @@ void Supply::hurry(Bytes bytes) {
     urgent_.push_back(wanted);
   }
   start_readers();
-
 }
 
 Result<Done> Supply::fetch(Bytes bytes, ThreadPool* pool) {
