@@ -32,7 +32,8 @@ class Parser {
   }
 
   int run(std::span<const std::string> arguments) {
-    if (!arguments.empty() && !arguments[0].starts_with('-') && !is_command(arguments[0])) {
+    const bool is_named = !arguments.empty() && is_command(arguments[0]);
+    if (!arguments.empty() && !arguments[0].starts_with('-') && !is_named) {
       std::fprintf(context_.err, "thaw: no command '%s'; see 'thaw --help'\n",
                    arguments[0].c_str());
       return 2;
@@ -45,7 +46,8 @@ class Parser {
       print_to(context_.out, asked);
       return 0;
     } catch (const CLI::ParseError& error) {
-      std::fprintf(context_.err, "thaw: %s; see 'thaw --help'\n", error.what());
+      const std::string helper = is_named ? cat("thaw ", arguments[0]) : "thaw";
+      std::fprintf(context_.err, "thaw: %s; see '%s --help'\n", error.what(), helper.c_str());
       return 2;
     }
     const Result<Done> done = action_();

@@ -50,7 +50,7 @@ void expect_failure(const Finished& run, int code, std::string_view part) {
 TEST(CommandLine, WrongUsageIsTwoAndOneLine) {
   expect_failure(run_thaw({}), 2, "thaw --help");
   expect_failure(run_thaw({"melt"}), 2, "melt");
-  expect_failure(run_thaw({"freeze"}), 2, "source");
+  expect_failure(run_thaw({"freeze"}), 2, "source is required; see 'thaw freeze --help'");
   expect_failure(run_thaw({"freeze", "a", "-o", "b", "--weights", "q3"}), 2, "q3");
   expect_failure(run_thaw({"inspect", "a", "--nonsense"}), 2, "--nonsense");
   expect_failure(run_thaw({"doctor"}, {"THAW_THREADS=many"}), 2, "THAW_THREADS");
