@@ -1,7 +1,9 @@
 #include "base/state_files.h"
 
 #include <cerrno>
+#include <chrono>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "base/system_calls.h"
 
@@ -62,6 +64,11 @@ class SystemAppendFile final : public AppendFile {
   std::uint64_t size_ = 0;
 };
 
+// How long a lock is waited for: one of a process that was killed is held on by children that it
+// had just forked, until they exec.
+constexpr std::chrono::milliseconds kLockPatience{2'000};
+constexpr std::chrono::milliseconds kLockLook{10};
+
 class SystemFileLock final : public FileLock {
  public:
   SystemFileLock(const SystemCalls& calls, int descriptor) : file_(calls, descriptor) {}
@@ -86,9 +93,14 @@ class SystemStateFiles final : public StateFiles {
     const int descriptor = open_retrying(calls_, path, O_RDWR | O_CREAT | O_NONBLOCK, kOwnerFile);
     if (descriptor < 0) return system_error("lock", path, errno);
     auto lock = std::make_unique<SystemFileLock>(calls_, descriptor);
-    if (calls_.flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    Clock& clock = system_clock();
+    const Clock::Monotonic until = clock.now() + kLockPatience;
+    while (calls_.flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) return system_error("lock", path, errno);
-      return fail(Code::kUnavailable, cat("lock '", path, "': another process holds it"));
+      if (clock.now() >= until) {
+        return fail(Code::kUnavailable, cat("lock '", path, "': another process holds it"));
+      }
+      clock.sleep_until(clock.now() + kLockLook);
     }
     return std::unique_ptr<FileLock>(std::move(lock));
   }

@@ -36,7 +36,8 @@ class StateFiles {
   virtual ~StateFiles() = default;
   // Makes the file, for its owner alone, where there is none.
   virtual Result<std::unique_ptr<AppendFile>> append_to(const std::string& path) = 0;
-  // Makes the file where there is none. Errors: also kUnavailable, somebody else holds it.
+  // Makes the file where there is none. Waits for up to two seconds while somebody else holds it.
+  // Errors: also kUnavailable, somebody still does.
   virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
   // And those above it, for their owner alone. What is there is left as it is.
   virtual Result<Done> make_directory(const std::string& path) = 0;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -122,6 +124,19 @@ TEST_F(StateFilesTest, LocksOnceAtATime) {
   EXPECT_EQ(second.error().code, Code::kUnavailable);
   lock->reset();
   EXPECT_TRUE(system_state_files().lock(path_));
+}
+
+TEST_F(StateFilesTest, LocksOnceAForkedChildOfTheOneBeforeLetsGo) {
+  auto lock = system_state_files().lock(path_);
+  ASSERT_TRUE(lock);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::usleep(300'000);
+    ::_exit(0);
+  }
+  lock->reset();  // as where the process was killed
+  EXPECT_TRUE(system_state_files().lock(path_));
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST_F(StateFilesTest, MakesDirectoriesAndTheirParents) {

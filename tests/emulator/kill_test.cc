@@ -85,6 +85,7 @@ TEST(Kill, RunsEveryEventThatWasAcceptedWheneverTheEmulatorIsKilled) {
   int next_name = 0;
   for (int round = 0; round < kKills; ++round) {
     Host host(directory);
+    ASSERT_FALSE(HasFailure());
     std::atomic<bool> over{false};
     std::vector<std::thread> callers;
     for (int i = 0; i < kCallers; ++i) {
