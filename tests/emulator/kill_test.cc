@@ -37,6 +37,7 @@ class Host {
     const std::string snapshot = directory + "/fake.thaw", state = directory + "/state";
     pid_ = ::fork();
     if (pid_ == 0) {
+      ::setpgid(0, 0);
       ::dup2(ends[1], STDOUT_FILENO);
       const int log = ::open((directory + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
       ::dup2(log, STDERR_FILENO);
@@ -55,6 +56,10 @@ class Host {
   void end(int signal) {
     if (pid_ <= 0) return;
     ::kill(pid_, signal);
+#ifdef THAW_UNDER_QEMU
+    // qemu-user's children of a process with threads may stand still between fork and exec, for ever.
+    if (signal == SIGKILL) ::kill(-pid_, SIGKILL);
+#endif
     int status = 0;
     ::waitpid(pid_, &status, 0);
     pid_ = -1;
