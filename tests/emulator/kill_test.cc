@@ -57,7 +57,7 @@ class Host {
     if (pid_ <= 0) return;
     ::kill(pid_, signal);
 #ifdef THAW_UNDER_QEMU
-    // qemu-user's children of a process with threads may stand still between fork and exec, for ever.
+    // Under qemu-user a child of a process with threads may stand still between fork and exec.
     if (signal == SIGKILL) ::kill(-pid_, SIGKILL);
 #endif
     int status = 0;
