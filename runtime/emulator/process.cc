@@ -1,17 +1,20 @@
 #include "runtime/emulator/process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 
+#include "base/clock.h"
 #include "base/str.h"
 
 namespace thaw::emulator {
@@ -59,6 +62,20 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 Error system_error(std::string_view what, int error) {
   return fail(Code::kIo, cat(what, ": ", std::strerror(error)));
+}
+
+// Whether a pipe has something to read, or its end. A child may be held up before its exec, by a
+// file system that does not answer.
+bool readable_within(int descriptor, std::chrono::milliseconds patience) {
+  Clock& clock = system_clock();
+  const Clock::Monotonic until = clock.now() + patience;
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock.now()).count();
+    pollfd wait{descriptor, POLLIN, 0};
+    const int ready = ::poll(&wait, 1, static_cast<int>(std::max<std::int64_t>(0, left)));
+    if (ready > 0) return true;
+    if (ready == 0 || errno != EINTR) return false;
+  }
 }
 
 // Open file descriptors that are closed on every way out.
@@ -110,15 +127,24 @@ Result<std::unique_ptr<Process>> Process::start(const ProcessOptions& options) {
 
   ::close(open.report[1]);
   open.report[1] = -1;
+  const auto reap = [pid] {
+    int status = 0;
+    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+  };
+  if (!readable_within(open.report[0], options.patience)) {
+    ::kill(pid, SIGKILL);
+    reap();
+    return fail(Code::kUnavailable, cat(what, ": it did not run within ", options.patience.count(),
+                                        " ms; can its file be read?"));
+  }
   int error = 0;
   ssize_t got = 0;
   do {
     got = ::read(open.report[0], &error, sizeof error);
   } while (got < 0 && errno == EINTR);
   if (got == sizeof error) {
-    int status = 0;
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    reap();
     if (error == ENOENT || error == ENOTDIR) return fail(Code::kNotFound, cat(what, ": not there"));
     if (error == ENOEXEC || error == EACCES) {
       return fail(Code::kUnsupported,

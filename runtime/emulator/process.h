@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -18,6 +19,7 @@ struct ProcessOptions {
   std::string program;                   // a path
   std::string directory;                 // to run in
   std::vector<std::string> environment;  // "NAME=value", the whole of it
+  std::chrono::milliseconds patience = std::chrono::seconds(10);  // until the program runs
 };
 
 // How a process ended.
@@ -37,6 +39,7 @@ class Process {
   // stdout and stderr go to one pipe, in the order written. stdin is /dev/null.
   // Errors: kNotFound     no such program
   //         kUnsupported  not an executable of this machine
+  //         kUnavailable  it did not run in time: its file cannot be read now
   //         kIo           anything else
   static Result<std::unique_ptr<Process>> start(const ProcessOptions& options);
   // Kills and reaps it.

@@ -37,7 +37,9 @@ class Host {
     const std::string snapshot = directory + "/fake.thaw", state = directory + "/state";
     pid_ = ::fork();
     if (pid_ == 0) {
+#ifdef THAW_UNDER_QEMU
       ::setpgid(0, 0);
+#endif
       ::dup2(ends[1], STDOUT_FILENO);
       const int log = ::open((directory + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
       ::dup2(log, STDERR_FILENO);

@@ -1,8 +1,10 @@
 #include "runtime/emulator/process.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -60,6 +62,23 @@ TEST(Process, SaysWhatCannotBeStarted) {
   EXPECT_EQ(Process::start({text, "/", {}}).error().code, Code::kUnsupported);
   ::chmod(text.c_str(), 0755);
   EXPECT_EQ(Process::start({text, "/", {}}).error().code, Code::kUnsupported);
+}
+
+TEST(Process, GivesUpAProgramWhoseFileCannotBeOpened) {
+  const std::string program = script_file("thaw_leased.sh", "exit 0");
+  // Whoever opens the file waits until its holder gives the lease back.
+  ::signal(SIGIO, SIG_IGN);
+  const int holder = ::open(program.c_str(), O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(holder, 0);
+  ASSERT_EQ(::fcntl(holder, F_SETLEASE, F_WRLCK), 0);
+  ProcessOptions options{program, "/", {}};
+  options.patience = 100ms;
+  const auto process = Process::start(options);
+  ASSERT_FALSE(process);
+  EXPECT_EQ(process.error().code, Code::kUnavailable);
+  EXPECT_NE(process.error().message.find("100 ms"), std::string::npos) << process.error().message;
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
+  ::close(holder);
 }
 
 TEST(Process, TellsOfSignals) {
