@@ -55,8 +55,9 @@ Result<Done> ChunkPass::run() {
   cut_attention();
   THAW_TRY_DO(embed());
   prepare_rope();
+  const std::span<const Segment> segments = segments_;
   for (std::uint32_t i = 0; i < c.layers; ++i) layer(i);
-  for (const Segment& segment : segments_) {
+  for (const Segment& segment : segments) {
     const Bytes restored = segment.session->unchecked().bytes();
     if (restored.empty()) continue;
     if (supply_ != nullptr) THAW_TRY_DO(supply_->fetch(restored, &pool_));
@@ -161,6 +162,8 @@ void ChunkPass::layer(std::uint32_t index) {
   if (supply_ != nullptr && index == 0) {
     for (const Segment& segment : segments_) supply_->need(segment.session->unchecked().bytes());
   }
+  if (index + 1 == c.layers) keep_wanted();
+  if (rows_ == 0) return;
   attend(index);
   const float* attended = scratch_.attended.floats(rows_ * attended_cols);
   multiply({{{&layer.attention_output, h}}}, pack(attended, attended_cols, rows_, 0));
@@ -174,6 +177,34 @@ void ChunkPass::layer(std::uint32_t index) {
     set_.silu_mul(gate + at, up + at, gate + at, c.ffn_dim);
   });
   multiply({{{&layer.down, h}}}, pack(gate, c.ffn_dim, rows_, 0));
+}
+
+// Once the last layer's keys and values are stored, what is left serves the wanted logits alone:
+// their rows move together to the front.
+void ChunkPass::keep_wanted() {
+  const Config& c = plan_.config;
+  const std::size_t query_cols = std::size_t{c.heads} * c.head_dim;
+  float* x = scratch_.x.floats(0);
+  float* query = scratch_.query.floats(0);
+  std::size_t rows = 0;
+  for (const Segment& segment : segments_) {
+    if (segment.wanted == 0) continue;
+    const std::size_t left_out = segment.tokens.size() - segment.wanted;
+    const std::size_t from = segment.first_row + left_out;
+    std::memmove(x + rows * c.dim, x + from * c.dim, segment.wanted * c.dim * sizeof(float));
+    std::memmove(query + rows * query_cols, query + from * query_cols,
+                 segment.wanted * query_cols * sizeof(float));
+    kept_.push_back({segment.session, segment.tokens.subspan(left_out), rows,
+                     segment.first_position + static_cast<std::uint32_t>(left_out),
+                     segment.wanted});
+    rows += segment.wanted;
+  }
+  if (rows == rows_) return;
+  rows_ = rows;
+  segments_ = kept_;
+  attention_.clear();
+  merged_.clear();
+  cut_attention();
 }
 
 Activations ChunkPass::input(const float* x, std::size_t cols, std::size_t rows,
@@ -278,27 +309,26 @@ void ChunkPass::multiply_panels(const Product& product, std::size_t begin, std::
 }
 
 Result<Done> ChunkPass::logits(
-    std::span<const std::size_t> rows,
     const std::function<Result<Done>(std::size_t, std::span<const float>)>& sink) {
   const Config& c = plan_.config;
   float* x = scratch_.x.floats(0);
   float* h = scratch_.h.floats(0);
   float* out = scratch_.logits.floats(kLogitsRows * c.vocabulary);
-  for (std::size_t at = 0; at < rows.size(); at += kLogitsRows) {
-    const auto some = rows.subspan(at, std::min(kLogitsRows, rows.size() - at));
+  for (std::size_t at = 0; at < rows_; at += kLogitsRows) {
+    const std::size_t count = std::min(kLogitsRows, rows_ - at);
     float* normed = scratch_.query.floats(kLogitsRows * c.dim);
     take(plan_.output_norm, c.dim);
-    for (std::size_t i = 0; i < some.size(); ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
       // The last layer's product still waits in h.
       float* sum = normed + i * c.dim;
-      std::memcpy(sum, x + some[i] * c.dim, c.dim * sizeof(float));
-      set_.add(sum, h + some[i] * c.dim, c.dim);
+      std::memcpy(sum, x + (at + i) * c.dim, c.dim * sizeof(float));
+      set_.add(sum, h + (at + i) * c.dim, c.dim);
       set_.rms_norm(sum, plan_.output_norm, c.rms_epsilon, c.dim, sum);
     }
-    multiply({{{&plan_.output, out}}}, pack(normed, c.dim, some.size(), kernels::kRefineAll));
+    multiply({{{&plan_.output, out}}}, pack(normed, c.dim, count, kernels::kRefineAll));
     if (supply_ != nullptr) THAW_TRY_DO(supply_->settle(&pool_));
-    for (std::size_t i = 0; i < some.size(); ++i) {
-      THAW_TRY_DO(sink(some[i], {out + i * c.vocabulary, c.vocabulary}));
+    for (std::size_t i = 0; i < count; ++i) {
+      THAW_TRY_DO(sink(at + i, {out + i * c.vocabulary, c.vocabulary}));
     }
   }
   return Done{};

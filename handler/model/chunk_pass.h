@@ -34,6 +34,7 @@ struct Segment {
   std::span<const Token> tokens;
   std::size_t first_row = 0;         // of the chunk's rows
   std::uint32_t first_position = 0;  // in the session
+  std::size_t wanted = 0;            // of its last tokens the logits
 };
 
 // Memory that chunks reuse. Shapes in floats, rows are tokens of the chunk.
@@ -68,10 +69,9 @@ class ChunkPass {
   // Runs all layers; the residual stream is then ready for logits(). Errors: what the supply says
   // of the embedding's rows.
   Result<Done> run();
-  // The logits of some rows of the chunk, in order, through `sink`(row, logits). Errors: the
-  // sink's, and what the supply says of everything that the logits come from.
-  Result<Done> logits(std::span<const std::size_t> rows,
-                      const std::function<Result<Done>(std::size_t, std::span<const float>)>& sink);
+  // The wanted logits, in order, through `sink`(how many before, logits). Errors: the sink's, and
+  // what the supply says of everything that the logits come from.
+  Result<Done> logits(const std::function<Result<Done>(std::size_t, std::span<const float>)>& sink);
 
  private:
   struct Product {
@@ -93,6 +93,7 @@ class ChunkPass {
   Result<Done> embed();
   void prepare_rope();
   void layer(std::uint32_t index);
+  void keep_wanted();
   void attention_inputs(std::uint32_t index);
   void attend(std::uint32_t index);
   void cut_attention();
@@ -130,6 +131,7 @@ class ChunkPass {
   snapshot::Supply* const supply_;
   std::span<const Segment> segments_;
   std::size_t rows_ = 0;
+  std::vector<Segment> kept_;            // segments_ once the last layer's keys are stored
   std::vector<AttentionCut> attention_;  // of each segment
   std::vector<std::size_t> merged_;      // the segments that are cut by splits
   std::size_t attention_tasks_ = 0;

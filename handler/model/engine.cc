@@ -74,31 +74,26 @@ Result<Done> Engine::forward(std::span<const BatchItem> items, const LogitsSink&
   std::size_t item = 0;
   std::size_t taken = 0;  // tokens of `item` already evaluated
   std::vector<Segment> segments;
-  std::vector<std::pair<std::size_t, std::size_t>> places;  // [row] -> item, index in it
-  std::vector<std::size_t> wanted;
+  std::vector<std::pair<std::size_t, std::size_t>> wanted;  // item, index in it
   while (item < items.size()) {
     segments.clear();
-    places.clear();
     wanted.clear();
-    while (item < items.size() && places.size() < chunk_tokens_) {
+    std::size_t rows = 0;
+    while (item < items.size() && rows < chunk_tokens_) {
       const BatchItem& from = items[item];
-      const std::size_t take = std::min(from.tokens.size() - taken, chunk_tokens_ - places.size());
+      const std::size_t take = std::min(from.tokens.size() - taken, chunk_tokens_ - rows);
+      const std::size_t end = taken + take;
+      const bool whole = end == from.tokens.size();
+      std::size_t logits = from.logits == LogitsWanted::kAll ? take : 0;
+      if (from.logits == LogitsWanted::kLast && whole) logits = std::min<std::size_t>(take, 1);
       if (take > 0) {
-        segments.push_back({from.session, from.tokens.subspan(taken, take), places.size(),
-                            from.session->position()});
+        segments.push_back({from.session, from.tokens.subspan(taken, take), rows,
+                            from.session->position(), logits});
       }
-      for (std::size_t i = 0; i < take; ++i) {
-        const bool last = taken + i + 1 == from.tokens.size();
-        if (from.logits == LogitsWanted::kAll || (last && from.logits == LogitsWanted::kLast)) {
-          wanted.push_back(places.size());
-        }
-        places.emplace_back(item, taken + i);
-      }
-      taken += take;
-      if (taken == from.tokens.size()) {
-        ++item;
-        taken = 0;
-      }
+      for (std::size_t i = end - logits; i < end; ++i) wanted.emplace_back(item, i);
+      rows += take;
+      taken = whole ? 0 : end;
+      if (whole) ++item;
     }
     if (segments.empty()) continue;
     ChunkPass pass(*this, segments);
@@ -106,8 +101,8 @@ Result<Done> Engine::forward(std::span<const BatchItem> items, const LogitsSink&
     for (const Segment& segment : segments) {
       segment.session->advance(static_cast<std::uint32_t>(segment.tokens.size()));
     }
-    THAW_TRY_DO(pass.logits(wanted, [&](std::size_t row, std::span<const float> logits) {
-      return sink(places[row].first, places[row].second, logits);
+    THAW_TRY_DO(pass.logits([&](std::size_t i, std::span<const float> logits) {
+      return sink(wanted[i].first, wanted[i].second, logits);
     }));
   }
   return Done{};

@@ -31,7 +31,64 @@ TEST_P(OneResult, OnEverySetWithAnyThreadsAndAnyChunk) {
   }
 }
 
-// Three sequences of other lengths in one batch, in pieces of other lengths, against each alone.
+constexpr model::LogitsWanted kWanted[] = {model::LogitsWanted::kAll, model::LogitsWanted::kLast,
+                                           model::LogitsWanted::kNone};
+
+// Several sequences in one batch, in pieces of other lengths; the logits that are told are compared
+// with those of each sequence alone.
+class InBatches {
+ public:
+  InBatches(model::Engine& engine, std::span<const std::span<const model::Token>> sequences,
+            std::span<const std::vector<float>> alone)
+      : engine_(engine), sequences_(sequences), alone_(alone), at_(sequences.size(), 0) {
+    for (std::size_t i = 0; i < sequences.size(); ++i) sessions_.push_back(engine.new_session());
+  }
+
+  // Whether there was anything left. `wanted`(sequence): the logits of its piece.
+  bool round(std::size_t round, const std::function<model::LogitsWanted(std::size_t)>& wanted) {
+    std::vector<model::BatchItem> batch;
+    std::vector<Place> first, told;  // of each item, its first token; of all logits to be told
+    for (std::size_t i = 0; i < sequences_.size(); ++i) {
+      const std::size_t take = std::min(sequences_[i].size() - at_[i], (round + 3 * i) % 9 + 1);
+      if (take == 0) continue;
+      batch.push_back({sessions_[i].get(), sequences_[i].subspan(at_[i], take), wanted(i)});
+      first.push_back({i, at_[i]});
+      at_[i] += take;
+      std::size_t count = wanted(i) == model::LogitsWanted::kAll ? take : 1;
+      if (wanted(i) == model::LogitsWanted::kNone) count = 0;
+      for (; count > 0; --count) told.push_back({i, at_[i] - count});
+    }
+    if (batch.empty()) return false;
+    std::size_t calls = 0;
+    const auto done = engine_.forward(
+        batch, [&](std::size_t item, std::size_t index, std::span<const float> row) {
+          const Place place = {first[item].sequence, first[item].position + index};
+          EXPECT_TRUE(calls < told.size() && place == told[calls]);
+          ++calls;
+          const std::span<const float> want = alone_[place.sequence];
+          EXPECT_TRUE(same_bits(row, want.subspan(place.position * row.size(), row.size())))
+              << "sequence " << place.sequence << ", token " << place.position;
+          return Result<Done>(Done{});
+        });
+    EXPECT_TRUE(done.has_value());
+    EXPECT_EQ(calls, told.size());
+    return done.has_value();
+  }
+
+ private:
+  struct Place {
+    std::size_t sequence, position;
+    bool operator==(const Place&) const = default;
+  };
+
+  model::Engine& engine_;
+  const std::span<const std::span<const model::Token>> sequences_;
+  const std::span<const std::vector<float>> alone_;
+  std::vector<std::size_t> at_;
+  std::vector<std::unique_ptr<model::Session>> sessions_;
+};
+
+// All logits are wanted, or all of one sequence, the last of another and none of a third, in turn.
 TEST_P(OneResult, WhateverElseIsInTheBatch) {
   const Expected expected = read_expected(GetParam());
   const auto frozen = freeze_golden(GetParam());
@@ -39,38 +96,24 @@ TEST_P(OneResult, WhateverElseIsInTheBatch) {
   const std::span<const model::Token> sequences[] = {tokens, tokens.subspan(3, 17),
                                                      tokens.subspan(11)};
   for (const kernels::KernelSet* set : all_sets()) {
-    ThreadPool pool(2);
-    model::EngineOptions options;
-    options.chunk_tokens = 13;
-    model::Engine engine(frozen->plan, *set, pool, options);
-    std::vector<std::unique_ptr<model::Session>> sessions;
-    std::vector<std::vector<float>> logits(std::size(sequences));
-    std::vector<std::size_t> at(std::size(sequences), 0);
-    for (std::size_t i = 0; i < std::size(sequences); ++i) {
-      sessions.push_back(engine.new_session());
+    std::vector<std::vector<float>> alone;
+    for (const auto& sequence : sequences) {
+      alone.push_back(evaluate(frozen->plan, *set, 1, 512, sequence));
     }
-    for (std::size_t round = 0;; ++round) {
-      std::vector<model::BatchItem> batch;
-      std::vector<std::size_t> who;
-      for (std::size_t i = 0; i < std::size(sequences); ++i) {
-        const std::size_t take = std::min(sequences[i].size() - at[i], (round + 3 * i) % 5 + 1);
-        if (take == 0) continue;
-        batch.push_back(
-            {sessions[i].get(), sequences[i].subspan(at[i], take), model::LogitsWanted::kAll});
-        who.push_back(i);
-        at[i] += take;
+    for (std::size_t turn = 0; turn <= std::size(kWanted); ++turn) {
+      SCOPED_TRACE(testing::Message() << set->name << ", turn " << turn);
+      ThreadPool pool(2);
+      model::EngineOptions options;
+      options.chunk_tokens = 13;
+      model::Engine engine(frozen->plan, *set, pool, options);
+      InBatches batches(engine, sequences, alone);
+      const auto wanted = [&](std::size_t round, std::size_t i) {
+        return turn == std::size(kWanted) ? model::LogitsWanted::kAll
+                                          : kWanted[(round + i + turn) % std::size(kWanted)];
+      };
+      for (std::size_t round = 0;; ++round) {
+        if (!batches.round(round, [&](std::size_t i) { return wanted(round, i); })) break;
       }
-      if (batch.empty()) break;
-      const auto done =
-          engine.forward(batch, [&](std::size_t item, std::size_t, std::span<const float> row) {
-            logits[who[item]].insert(logits[who[item]].end(), row.begin(), row.end());
-            return Result<Done>(Done{});
-          });
-      ASSERT_TRUE(done.has_value());
-    }
-    for (std::size_t i = 0; i < std::size(sequences); ++i) {
-      EXPECT_TRUE(same_bits(logits[i], evaluate(frozen->plan, *set, 1, 512, sequences[i])))
-          << set->name << ", sequence " << i;
     }
   }
 }
