@@ -21,9 +21,6 @@ namespace internal {
 
 // The same by tables alone: what machines without the instruction run, and the tests' oracle.
 std::uint32_t crc32c_by_table(Bytes bytes, std::uint32_t before);
-// Without wide multiplication; by the instruction for checksums alone.
-std::uint32_t crc32c_without_wide(Bytes bytes, std::uint32_t before);
-std::uint32_t crc32c_without_multiplying(Bytes bytes, std::uint32_t before);
 std::uint32_t crc32c_followed_by_bits(std::uint32_t checksum, std::uint64_t zero_bytes);
 
 }  // namespace internal
