@@ -1,14 +1,12 @@
 #include "base/thread_pool.h"
 
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <system_error>
 #include <thread>
@@ -16,6 +14,7 @@
 
 #include "base/check.h"
 #include "base/patience.h"
+#include "base/quiet_thread.h"
 
 namespace thaw {
 namespace {
@@ -136,20 +135,15 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(unsigned threads) : state_(std::make_unique<State>()) {
   THAW_CHECK(threads >= 1 && threads <= kThreadsMax);
-  // Workers take no signals: these belong to main's thread, whose waits they are to interrupt.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   state_->workers.reserve(threads - 1);
   try {
     for (unsigned thread = 1; thread < threads; ++thread) {
-      state_->workers.emplace_back([state = state_.get(), thread] { state->worker_main(thread); });
+      state_->workers.push_back(
+          quiet_thread([state = state_.get(), thread] { state->worker_main(thread); }));
     }
   } catch (const std::system_error&) {
     // The system lends no more threads: slower, but right.
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 ThreadPool::~ThreadPool() {

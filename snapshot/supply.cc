@@ -1,12 +1,10 @@
 #include "snapshot/supply.h"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <csignal>
 #include <system_error>
 
 #include "base/check.h"
+#include "base/quiet_thread.h"
 #include "base/str.h"
 #include "snapshot/name.h"
 
@@ -93,19 +91,15 @@ void Supply::start_readers() {
   }
   for (std::thread& ended : readers_) ended.join();
   readers_.clear();
-  // Signals belong to main's thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
-    while (readers_.size() < kReadersMax) readers_.emplace_back([this] { read_ahead(); });
+    while (readers_.size() < kReadersMax) {
+      readers_.push_back(quiet_thread([this] { read_ahead(); }));
+    }
   } catch (const std::system_error&) {
     // Without them whoever needs bytes brings them in: slower, but right.
     const std::lock_guard order(order_mutex_);
     running_ -= kReadersMax - readers_.size();
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 // Nothing where nothing is left: the reader is done.

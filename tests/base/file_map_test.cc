@@ -5,16 +5,19 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/bus_guard.h"
 #include "base/random.h"
 #include "base/str.h"
 #include "base/system_calls.h"
+#include "base/thread_pool.h"
 
 namespace thaw {
 namespace {
@@ -181,6 +184,29 @@ TEST_F(FileMap, TheGuardPutsZerosInThePlaceOfLostPages) {
     });
     EXPECT_EQ(code, 0) << left;
   }
+}
+
+TEST_F(FileMap, TheGuardServesThePoolsWorkersToo) {
+  write(4 * kMiB);
+  const int code = exit_of([&] {
+    install_bus_guard();
+    const auto mapping = system_files().map(path_);
+    const Bytes bytes = (*mapping)->bytes();
+    ThreadPool pool(2);
+    if (::truncate(path_.c_str(), 0) != 0) return 1;
+    std::atomic<int> begun = 0;
+    std::atomic<bool> by_a_worker = false, other_than_zero = false;
+    pool.run(2, [&](std::size_t, unsigned thread) {
+      ++begun;
+      while (begun.load() < 2) std::this_thread::yield();  // so that each thread has one task
+      if (thread == 0) return;
+      by_a_worker = true;
+      other_than_zero = bytes[kMiB] != std::byte{0};
+    });
+    if (!by_a_worker) return 2;
+    return (*mapping)->is_broken() && !other_than_zero ? 0 : 3;
+  });
+  EXPECT_EQ(code, 0);
 }
 
 TEST_F(FileMap, TheGuardLeavesOtherFaultsToEndTheProcess) {
