@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -70,6 +71,9 @@ struct ThreadPool::State {
   std::atomic<std::uint32_t> parked_workers{0};
   std::atomic<std::uint32_t> caller_parked{0};
   std::atomic<bool> stopping{false};
+  std::atomic<bool> aside_waits{false};  // `aside` is there for whoever takes it
+  std::atomic<bool> aside_goes_on{false};
+  std::function<void()> aside;
   const std::function<void(std::size_t, unsigned)>* work = nullptr;
   std::int64_t tasks = 0;
   internal::Patience caller_patience;
@@ -101,10 +105,12 @@ struct ThreadPool::State {
     internal::Patience patience;
     const auto called = [&] {
       return unclaimed.load(std::memory_order_relaxed) > 0 ||
+             aside_waits.load(std::memory_order_relaxed) ||
              stopping.load(std::memory_order_relaxed);
     };
     while (!stopping.load(std::memory_order_acquire)) {
       report(work_on(thread));
+      take_aside();
       if (spin_until(patience, called)) continue;
       // A loop that starts after this look changes the epoch, so that the wait returns at once; one
       // that started before it is seen by called().
@@ -113,6 +119,14 @@ struct ThreadPool::State {
       if (!called()) futex_wait(epoch, seen);
       parked_workers.fetch_sub(1, std::memory_order_seq_cst);
     }
+    take_aside();
+  }
+
+  void take_aside() {
+    if (!aside_waits.load(std::memory_order_relaxed)) return;
+    if (!aside_waits.exchange(false, std::memory_order_acquire)) return;
+    aside();
+    aside_goes_on.store(false, std::memory_order_release);
   }
 
   void wake_workers(std::int64_t wanted) {
@@ -169,6 +183,16 @@ void ThreadPool::run(std::size_t tasks,
   state.wake_workers(count - 1);
   state.report(state.work_on(0));
   state.wait_for_the_rest();
+}
+
+bool ThreadPool::run_aside(std::function<void()> work) {
+  State& state = *state_;
+  if (state.workers.empty() || state.aside_goes_on.load(std::memory_order_acquire)) return false;
+  state.aside = std::move(work);
+  state.aside_goes_on.store(true, std::memory_order_relaxed);
+  state.aside_waits.store(true, std::memory_order_seq_cst);
+  state.wake_workers(1);
+  return true;
 }
 
 }  // namespace thaw

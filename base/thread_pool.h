@@ -29,6 +29,13 @@ class ThreadPool {
   // the calling thread (for scratch memory). `work` must not throw nor call run().
   void run(std::size_t tasks, const std::function<void(std::size_t task, unsigned thread)>& work);
 
+  // Has one worker do `work` beside the caller, while there is no loop for it: loops that begin
+  // meanwhile go on without that worker, so `work` ends soon once they do. It is done exactly once,
+  // at the latest when the pool ends, which waits for it. `work` must not throw nor call run().
+  // False, and nothing is done, where there is no worker, or what was asked for before goes on.
+  // Called like run(): by one thread at a time.
+  bool run_aside(std::function<void()> work);
+
   static constexpr unsigned kThreadsMax = 256;  // more than any function platform lends
 
  private:

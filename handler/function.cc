@@ -27,7 +27,9 @@ struct Function::State {
 };
 
 Function::Function() : state_(std::make_unique<State>()) {}
-Function::~Function() = default;
+Function::~Function() {
+  if (state_->supply != nullptr) state_->supply->begin_use();  // the pool ends sooner
+}
 
 Result<std::unique_ptr<Function>> Function::open(Files& files, const std::string& path,
                                                  const FunctionOptions& options) {

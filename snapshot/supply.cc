@@ -60,6 +60,8 @@ Supply::Supply(Reader& reader, Paging paging, Verify verify)
 
 Supply::~Supply() {
   stopping_.store(true, std::memory_order_relaxed);
+  idle_.store(false, std::memory_order_relaxed);
+  checker_at_work_.wait(true, std::memory_order_acquire);
   const std::lock_guard lock(readers_mutex_);
   for (std::thread& reader : readers_) reader.join();
 }
@@ -83,6 +85,7 @@ void Supply::start_readers() {
   const std::lock_guard lock(readers_mutex_);
   if (stopping_.load(std::memory_order_relaxed)) return;
   cold_.store(true, std::memory_order_relaxed);
+  idle_.store(false, std::memory_order_relaxed);
   {
     const std::lock_guard order(order_mutex_);
     if (running_ > 0 || failed_.load(std::memory_order_relaxed)) return;
@@ -216,9 +219,28 @@ Result<Done> Supply::check_opening(ThreadPool* pool) {
       for (const Bytes part : small_parts()) urgent_.push_back(chunks_of(part));
     }
     start_readers();
+  } else if (verify_ == Verify::kLazy && pool != nullptr) {
+    start_checker(*pool);
   }
   if (verify_ == Verify::kLazy) THAW_TRY_DO(check_small());
   return Done{};
+}
+
+// Until the first evaluation begins a processor has nothing to do: the function is still being
+// opened, and may then wait for an event. What is wrong is told by settle(), as ever.
+void Supply::start_checker(ThreadPool& pool) {
+  checker_at_work_.store(true, std::memory_order_relaxed);
+  const bool begun = pool.run_aside([this] {
+    for (std::uint64_t at = 0; at < weights_.size(); at += kGranuleBytes) {
+      if (!idle_.load(std::memory_order_relaxed)) break;
+      if (granules_->settle(weights_.subspan(at, 1))) {
+        checked_ahead_.fetch_add(1, std::memory_order_relaxed);
+      }
+    }
+    checker_at_work_.store(false, std::memory_order_release);
+    checker_at_work_.notify_all();
+  });
+  if (!begun) checker_at_work_.store(false, std::memory_order_relaxed);
 }
 
 // Each small section with the padding before it; large ones' padding alone, and not what follows
@@ -281,7 +303,8 @@ Result<Done> Supply::settle(ThreadPool* pool) {
 
 Supply::Counts Supply::counts() const {
   return {std::chrono::nanoseconds(waited_ns_.load(std::memory_order_relaxed)),
-          here_.load(std::memory_order_relaxed), ahead_.load(std::memory_order_relaxed)};
+          here_.load(std::memory_order_relaxed), ahead_.load(std::memory_order_relaxed),
+          checked_ahead_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace thaw::snapshot

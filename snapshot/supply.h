@@ -35,8 +35,8 @@ enum class Verify : unsigned char {
 // "eager", "lazy", "off". Errors: kInvalid, naming all.
 Result<Verify> parse_verify(std::string_view name);
 
-// need() and pass() are thread-safe; the rest is for one thread at a time, and not while others are
-// in need() or pass(). The reader outlives it.
+// need(), pass() and begin_use() are thread-safe; the rest is for one thread at a time, and not
+// while others are in need() or pass(). The reader outlives it.
 class Supply {
  public:
   Supply(Reader& reader, Paging paging, Verify verify);
@@ -46,10 +46,14 @@ class Supply {
 
   // What is to be found sound before anything else is read from the snapshot: all of it (eager), or
   // every section but weights, embedding, experts and prefixes, and the padding around them. Then,
-  // where the weights are not in the page cache, threads begin to read them in ascending order.
+  // where the weights are not in the page cache, threads begin to read them in ascending order;
+  // where they are, and the pool has threads that have nothing to do, one begins to check them.
   // Errors: kCorrupt, kIo.
   Result<Done> check_opening(ThreadPool* pool);
 
+  // An evaluation begins: it needs the processors, and checks what it uses by itself. Ends what
+  // check_opening() had begun, whatever is still unknown. A function that ends does the same.
+  void begin_use() { idle_.store(false, std::memory_order_relaxed); }
   // Returns once these bytes of the map are in memory: brings them there, or waits for who does.
   // What cannot be read is told by settle().
   void need(Bytes bytes);
@@ -76,6 +80,7 @@ class Supply {
     std::chrono::nanoseconds waited{};  // in need(), summed over threads
     std::uint64_t chunks_here = 0;      // brought in by the threads that needed them
     std::uint64_t chunks_ahead = 0;     // by threads ahead of them
+    std::uint64_t granules_ahead = 0;   // checked before their use
   };
   Counts counts() const;
 
@@ -98,6 +103,7 @@ class Supply {
   Bytes bytes_of(std::uint64_t chunk) const;
   bool weights_cached() const;
   void start_readers();
+  void start_checker(ThreadPool& pool);
   void read_ahead();
   void fail_with(Error error);
   Result<Done> check_file();
@@ -121,6 +127,9 @@ class Supply {
   std::mutex readers_mutex_;
   std::vector<std::thread> readers_;  // guarded by readers_mutex_
 
+  std::atomic<bool> idle_{true};  // nothing is evaluated yet, no disk is read
+  std::atomic<bool> checker_at_work_{false};
+
   std::atomic<bool> failed_{false};
   std::mutex error_mutex_;
   std::optional<Error> error_;  // the first; guarded by error_mutex_
@@ -128,6 +137,7 @@ class Supply {
   std::atomic<std::int64_t> waited_ns_{0};
   std::atomic<std::uint64_t> here_{0};
   std::atomic<std::uint64_t> ahead_{0};
+  std::atomic<std::uint64_t> checked_ahead_{0};
 };
 
 }  // namespace thaw::snapshot

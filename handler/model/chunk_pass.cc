@@ -51,7 +51,10 @@ Result<Done> ChunkPass::run() {
   const Config& c = plan_.config;
   scratch_.x.floats(rows_ * c.dim);
   scratch_.h.floats(rows_ * c.dim);
-  if (supply_ != nullptr) read_ahead();
+  if (supply_ != nullptr) {
+    supply_->begin_use();
+    read_ahead();
+  }
   cut_attention();
   THAW_TRY_DO(embed());
   prepare_rope();

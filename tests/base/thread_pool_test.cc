@@ -90,6 +90,42 @@ TEST(ThreadPool, ManyShortRunsOfRandomSizesLoseNothing) {
   EXPECT_EQ(sum.load(), wanted);
 }
 
+TEST(ThreadPool, LoopsGoOnWithoutTheWorkerThatWorksAside) {
+  for (const unsigned threads : {2u, 4u}) {
+    ThreadPool pool(threads);
+    for (int round = 0; round < 50; ++round) {
+      if (round % 10 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // all park
+      std::atomic<bool> go_on = true;
+      std::atomic<int> done = 0;
+      const auto work = [&] {
+        while (go_on) std::this_thread::yield();
+        ++done;
+      };
+      // The last round's worker may need a moment until it is free again.
+      while (!pool.run_aside(work)) std::this_thread::yield();
+      EXPECT_FALSE(pool.run_aside([&] { done += 100; })) << "one at a time";
+      std::atomic<int> tasks = 0;
+      for (int run = 0; run < 20; ++run) pool.run(7, [&](std::size_t, unsigned) { ++tasks; });
+      EXPECT_EQ(tasks.load(), 140);
+      EXPECT_EQ(done.load(), 0);
+      go_on = false;
+      while (done.load() == 0) std::this_thread::yield();
+      EXPECT_EQ(done.load(), 1);
+    }
+  }
+}
+
+TEST(ThreadPool, WorkAsideIsDoneBeforeThePoolEndsAndNeverWithoutAWorker) {
+  for (int round = 0; round < 200; ++round) {
+    std::atomic<int> done = 0;
+    {
+      ThreadPool pool(1 + static_cast<unsigned>(round % 4));
+      EXPECT_EQ(pool.run_aside([&] { ++done; }), round % 4 != 0);
+    }
+    EXPECT_EQ(done.load(), round % 4 == 0 ? 0 : 1);
+  }
+}
+
 TEST(ThreadPool, StartsAndStopsWithoutAnyRun) {
   for (int i = 0; i < 200; ++i) ThreadPool pool(1 + static_cast<unsigned>(i % 5));
 }

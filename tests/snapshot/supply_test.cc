@@ -145,6 +145,57 @@ TEST(Supply, ChecksSmallSectionsWhenItIsOpenedAndOthersWhenTheyAreUsed) {
   }
 }
 
+// Whether so many granules were checked before anybody used them; waits for them a while.
+bool checks_ahead(const Supply& supply, std::uint64_t count) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (supply.counts().granules_ahead < count && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return supply.counts().granules_ahead == count;
+}
+
+TEST(Supply, ChecksWeightsAheadOfTheirUseWhileNothingIsEvaluated) {
+  MemoryFiles files;
+  files.files["s"] = some_snapshot();
+  const auto reader = open(files, "s");
+  ThreadPool pool(2), of_one(1);
+  const std::uint64_t granules = 6;  // 5 MiB and some
+  {
+    Supply supply(*reader, Paging::kMap, Verify::kLazy);
+    ASSERT_TRUE(supply.check_opening(&pool));
+    EXPECT_TRUE(checks_ahead(supply, granules));
+    EXPECT_TRUE(supply.settle(&pool));
+  }
+  const auto opened = [&](Verify verify, ThreadPool* threads, bool in_use) {
+    Supply supply(*reader, Paging::kMap, verify);
+    if (in_use) supply.begin_use();
+    EXPECT_TRUE(supply.check_opening(threads));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return supply.counts().granules_ahead;
+  };
+  EXPECT_EQ(opened(Verify::kLazy, &pool, true), 0u) << "an evaluation needs the processors";
+  EXPECT_EQ(opened(Verify::kLazy, &of_one, false), 0u) << "there is one processor";
+  EXPECT_EQ(opened(Verify::kOff, &pool, false), 0u);
+}
+
+TEST(Supply, TellsOfAGranuleThatWasFoundWrongAheadOfItsUse) {
+  MemoryFiles files;
+  files.files["s"] = some_snapshot();
+  const std::uint64_t weights = open(files, "s")->sections()[2].offset;
+  files.files["s"][weights + 3 * kMiB + 7] ^= std::byte{1};
+  const auto reader = open(files, "s");
+  ThreadPool pool(2);
+  Supply supply(*reader, Paging::kMap, Verify::kLazy);
+  ASSERT_TRUE(supply.check_opening(&pool));
+  EXPECT_TRUE(checks_ahead(supply, 5));
+  supply.begin_use();
+  supply.need(weights_of(*reader));
+  supply.pass(weights_of(*reader));
+  const auto done = supply.settle(&pool);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Code::kCorrupt);
+}
+
 TEST(Supply, NamesOfItsModesAreReadAndOthersRefused) {
   EXPECT_EQ(*parse_verify("eager"), Verify::kEager);
   EXPECT_EQ(*parse_verify("lazy"), Verify::kLazy);
@@ -190,8 +241,9 @@ TEST_P(SupplyFile, BringsInTheFilesBytesFromTheDiskOrThePageCache) {
   for (const bool dropped : {false, true}) {
     if (dropped) drop_from_page_cache();
     const auto reader = open(system_files(), path_);
+    ThreadPool pool(2);
     Supply supply(*reader, GetParam(), Verify::kLazy);
-    ASSERT_TRUE(supply.check_opening(nullptr));
+    ASSERT_TRUE(supply.check_opening(&pool));
     const Bytes weights = weights_of(*reader);
     for (std::size_t at = 0; at < weights.size(); at += 100'000) {
       const Bytes piece = weights.subspan(at, std::min<std::size_t>(100'000, weights.size() - at));
@@ -203,6 +255,9 @@ TEST_P(SupplyFile, BringsInTheFilesBytesFromTheDiskOrThePageCache) {
     const auto counts = supply.counts();
     // The chunks of the weights, the one before them, and that of the checksums.
     EXPECT_EQ(counts.chunks_here + counts.chunks_ahead, 5u);
+    if (dropped) {
+      EXPECT_EQ(counts.granules_ahead, 0u) << "page by page off a disk";
+    }
   }
 }
 
