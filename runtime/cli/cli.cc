@@ -1,6 +1,10 @@
 #include "runtime/cli/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <limits>
 
 #include "base/str.h"
 
@@ -44,19 +48,29 @@ class Parser {
       app_.parse(reversed);
     } catch (const CLI::Success& asked) {  // --help, --version
       print_to(context_.out, asked);
-      return 0;
+      return told(Done{});
     } catch (const CLI::ParseError& error) {
       const std::string helper = is_named ? cat("thaw ", arguments[0]) : "thaw";
       std::fprintf(context_.err, "thaw: %s; see '%s --help'\n", error.what(), helper.c_str());
       return 2;
     }
-    const Result<Done> done = action_();
+    return told(action_());
+  }
+
+ private:
+  // The exit code, once all that was printed is where it belongs: a full disk takes no answer.
+  int told(Result<Done> done) {
+    errno = 0;
+    if (done && (std::fflush(context_.out) != 0 || std::ferror(context_.out) != 0)) {
+      done = fail(Code::kIo, cat("write standard output: ",
+                                 errno == 0 ? "an error" : std::strerror(errno),
+                                 "; what was printed is not whole"));
+    }
     if (done) return 0;
     std::fprintf(context_.err, "thaw: %s\n", done.error().message.c_str());
     return 1;
   }
 
- private:
   bool is_command(const std::string& word) {
     const auto all = app_.get_subcommands([](CLI::App*) { return true; });
     return std::any_of(all.begin(), all.end(),
@@ -111,7 +125,8 @@ class Parser {
     CLI::App* sub = command("run", "Answer a prompt on this terminal", run_, cli::run);
     sub->add_option("snapshot", run_.path)->required();
     sub->add_option("prompt", run_.prompt, cat("the prompt", kStdin))->required();
-    sub->add_option("-n,--max-tokens", run_.max_tokens, "tokens to generate at most");
+    sub->add_option("-n,--max-tokens", run_.max_tokens, "tokens to generate at most")
+        ->check(CLI::Range(1u, std::numeric_limits<std::uint32_t>::max()));
     sub->add_flag("--raw", run_.raw, "no chat template");
     sub->add_option("--system", run_.system, "a system message");
     sub->add_option("--temperature", run_.temperature, "0: always the likeliest token");

@@ -53,8 +53,24 @@ TEST(CommandLine, WrongUsageIsTwoAndOneLine) {
   expect_failure(run_thaw({"freeze"}), 2, "source is required; see 'thaw freeze --help'");
   expect_failure(run_thaw({"freeze", "a", "-o", "b", "--weights", "q3"}), 2, "q3");
   expect_failure(run_thaw({"inspect", "a", "--nonsense"}), 2, "--nonsense");
+  expect_failure(run_thaw({"run", "a", "b", "-n", "0"}), 2, "max-tokens");
   expect_failure(run_thaw({"doctor"}, {"THAW_THREADS=many"}), 2, "THAW_THREADS");
   expect_failure(run_thaw({"doctor"}, {"THAW_LOG=loud"}), 2, "THAW_LOG");
+}
+
+TEST(CommandLine, WhatStandardOutputDoesNotTakeIsAFailure) {
+  const std::string snapshot = snapshot_of(tiny_model());
+  const std::vector<std::vector<std::string>> commands = {{"--help"},
+                                                          {"inspect", snapshot},
+                                                          {"inspect", snapshot, "--json"},
+                                                          {"run", snapshot, "ab", "-n", "3"}};
+  for (const std::vector<std::string>& words : commands) {
+    const Finished full = run_thaw(words, {}, "/dev/full");
+    EXPECT_EQ(full.code, 1) << words[0] << ": " << full.err;
+    EXPECT_NE(full.err.find("thaw: write standard output: No space left on device"),
+              std::string::npos)
+        << full.err;
+  }
 }
 
 TEST(CommandLine, HelpIsOnStdoutAndNamesEveryCommand) {

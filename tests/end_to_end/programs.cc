@@ -70,10 +70,11 @@ std::uint16_t free_port() {
 }  // namespace
 
 Finished run_thaw(const std::vector<std::string>& words,
-                  const std::vector<std::string>& environment) {
+                  const std::vector<std::string>& environment, const std::string& device) {
   const std::string out = temporary("out");
   const std::string err = temporary("err");
-  const pid_t child = start(THAW_PROGRAM, words, environment, out, err);
+  const pid_t child =
+      start(THAW_PROGRAM, words, environment, device.empty() ? out : device, err);
   int status = 0;
   waitpid(child, &status, 0);
   Finished finished{WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), contents(out),

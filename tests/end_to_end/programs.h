@@ -17,9 +17,11 @@ struct Finished {
   std::string out, err;
 };
 
-// Runs `thaw` with these words and the environment "NAME=value" beside this process's own.
+// Runs `thaw` with these words and the environment "NAME=value" beside this process's own. What it
+// prints goes to `device` where that is given, and is not in what it left.
 Finished run_thaw(const std::vector<std::string>& words,
-                  const std::vector<std::string>& environment = {});
+                  const std::vector<std::string>& environment = {},
+                  const std::string& device = {});
 
 // A snapshot of `source` in the tests' temporary folder, made once a process; with this system
 // message, where it is not empty.
