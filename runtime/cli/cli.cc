@@ -62,9 +62,10 @@ class Parser {
   int told(Result<Done> done) {
     errno = 0;
     if (done && (std::fflush(context_.out) != 0 || std::ferror(context_.out) != 0)) {
-      done = fail(Code::kIo, cat("write standard output: ",
-                                 errno == 0 ? "an error" : std::strerror(errno),
-                                 "; what was printed is not whole"));
+      // What an earlier write failed of is known no more.
+      const char* why = errno == 0 ? "not all of it was taken" : std::strerror(errno);
+      done = fail(Code::kIo,
+                  cat("write standard output: ", why, "; what was printed is not whole"));
     }
     if (done) return 0;
     std::fprintf(context_.err, "thaw: %s\n", done.error().message.c_str());

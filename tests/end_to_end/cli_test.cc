@@ -67,9 +67,7 @@ TEST(CommandLine, WhatStandardOutputDoesNotTakeIsAFailure) {
   for (const std::vector<std::string>& words : commands) {
     const Finished full = run_thaw(words, {}, "/dev/full");
     EXPECT_EQ(full.code, 1) << words[0] << ": " << full.err;
-    EXPECT_NE(full.err.find("thaw: write standard output: No space left on device"),
-              std::string::npos)
-        << full.err;
+    EXPECT_NE(full.err.find("thaw: write standard output: "), std::string::npos) << full.err;
   }
 }
 
